@@ -1,0 +1,97 @@
+# One verb each; "make help" lists them. Everything runs in .venv, which the first verb makes: from uv where
+# the machine has it, else from Python's own venv with uv fetched into it, by its hash in requirements.lock.
+#
+#   make test ARGS="-k speed"         hand arguments on to pytest
+#   make PYTHON=/path/to/python test  use this Python for .venv
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ARGS ?=
+PYTHON ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install fmt lint types imports check test cov docs demo bench lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: install ## the whole job in under a minute: record, query, replay a simulated feed
+	@$(BIN)/wsrec demo $(ARGS)
+
+test: install ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint types imports ## all that CI asks of the source
+
+fmt: install ## format, and mend what lint can mend by itself
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lint: install ## format and lint, changing nothing
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: install ## mypy, strict
+	@$(BIN)/mypy
+
+imports: install ## who may import whom
+	@$(BIN)/lint-imports --no-logo
+
+cov: install ## coverage: tests/core alone must reach every branch of the core; then the whole
+	@$(BIN)/coverage run --data-file=.coverage.core -m pytest -q tests/core
+	@$(BIN)/coverage report --data-file=.coverage.core --include='wsrecorder/core/*' --fail-under=100
+	@$(BIN)/coverage run -m pytest -q $(ARGS)
+	@$(BIN)/coverage report
+
+docs: install ## hold the documents to what they say
+	@$(BIN)/python -m pytest -m docs $(ARGS)
+
+bench: install ## measure speed, memory and size, beside peers (takes minutes)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: install ## lock the newest versions that pyproject.toml allows
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
+		--no-config --upgrade --quiet --custom-compile-command "make lock" --output-file requirements.lock
+
+install: $(INSTALLED) ## make .venv, once
+
+# Versions and hashes come from the lock; the project itself is built by the locked hatchling, so nothing that
+# runs here comes unchecked. It adds to .venv and takes nothing out: what you installed there yourself stays.
+$(INSTALLED): pyproject.toml requirements.lock | $(BIN)/python
+	@set -e; \
+	uv=$$(command -v uv || echo $(BIN)/uv); \
+	if [ ! -x "$$uv" ]; then \
+		echo "fetching uv into $(VENV)"; \
+		awk '/^uv==/ { on = 1 } on { print } on && !/\\$$/ { exit }' requirements.lock > $(VENV)/uv.txt; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt; \
+	fi; \
+	echo "installing requirements.lock into $(VENV)"; \
+	"$$uv" pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; \
+	"$$uv" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+	touch $@
+
+# The first Python that is new enough. (A version manager's stub may be on the PATH and lead nowhere, so ask it.)
+$(BIN)/python:
+	@set -e; \
+	new_enough='import sys; sys.exit(sys.version_info < (3, 11))'; \
+	found=; \
+	for candidate in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python); do \
+		if "$$candidate" -c "$$new_enough" 2>/dev/null; then found=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		have=$$($(or $(PYTHON),python3) --version 2>&1 || true); \
+		echo "wsrec needs Python 3.11 or newer, found: $${have:-none}" >&2; \
+		echo "install one (Debian, Ubuntu: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python" >&2; \
+		exit 1; \
+	fi; \
+	rm -rf $(VENV); \
+	if command -v uv >/dev/null; then \
+		uv venv --quiet --python "$$("$$found" -c 'import sys; print(sys.executable)')" $(VENV); \
+	elif "$$found" -c 'import ensurepip' 2>/dev/null; then \
+		"$$found" -m venv $(VENV); \
+	else \
+		echo "$$found cannot make a virtual environment: its module ensurepip is missing" >&2; \
+		echo "install it (Debian, Ubuntu: apt-get install python3-venv), or install uv" >&2; \
+		exit 1; \
+	fi
