@@ -1,0 +1,34 @@
+"""What every test may ask for: the real captures, and how hard hypothesis searches."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+PROJECT = Path(__file__).parents[1]
+
+# "ci" finds the same examples each time, so that a red run is the change's doing and can be had again; new ones are
+# for a developer's machine ("dev") and for an idle hour (HYPOTHESIS_PROFILE=long). No deadlines: machines are shared.
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("dev", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=5_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture(scope="session")
+def captures() -> Path:
+    """The folder of real cryptofeed captures; they are not part of the project."""
+    folder = Path(os.environ.get("WSREC_CAPTURES") or PROJECT / "../shared/captures").resolve()
+    if not any(folder.glob("*.ws.*")):
+        pytest.skip(f"no captures (*.ws.*) in {folder}: set WSREC_CAPTURES to the folder that holds them")
+    return folder
