@@ -42,7 +42,7 @@ class Opcode(IntEnum):
     BINARY = 2
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True):
     """One event of a session.
 
     Attributes:

@@ -1,0 +1,1 @@
+"""Sessions on disk: Parquet segments, journals, manifests, DuckDB files."""

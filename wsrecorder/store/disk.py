@@ -1,0 +1,134 @@
+"""The filesystem seam: all that the store asks of a disk, with its errors told apart.
+
+An object store can stand behind these few verbs later.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from wsrecorder.errors import StorageError
+
+__all__ = [
+    "create",
+    "make_directory",
+    "open_to_read",
+    "publish",
+    "remove",
+    "replace_atomically",
+    "storage_errors",
+    "sync",
+    "sync_directory",
+]
+
+_HINTS = {
+    errno.ENOSPC: "free some space or name another place with --library; what was recorded is intact",
+    errno.EDQUOT: "free some space or name another place with --library; what was recorded is intact",
+    errno.EROFS: "name a place that can be written with --library",
+    errno.EACCES: "give yourself the right to write there, or name another place with --library",
+    errno.EPERM: "give yourself the right to write there, or name another place with --library",
+    errno.ENOTDIR: "name a folder with --library: a part of this path is a file",
+}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Translate what the operating system says of ``path`` into a `StorageError`."""
+    try:
+        yield
+    except OSError as exc:
+        reason = exc.strerror or str(exc)
+        raise StorageError(
+            f"cannot use {path}: {reason}",
+            hint=_HINTS.get(exc.errno or 0, "check the disk; what was synced before is intact"),
+        ) from exc
+
+
+def make_directory(path: Path, *, exist_ok: bool = True) -> None:
+    """Create a folder and its parents.
+
+    Raises:
+        FileExistsError: It is there and must not be.
+        StorageError: The disk refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=exist_ok)
+    except FileExistsError:
+        if not exist_ok:
+            raise
+        raise StorageError(
+            f"{path} is a file, expected a folder", hint="name another place with --library or remove the file"
+        ) from None
+    except OSError:
+        with storage_errors(path):
+            raise
+
+
+def create(path: Path) -> IO[bytes]:
+    """Open a new file for writing, buffered; it must not be there yet."""
+    with storage_errors(path):
+        return path.open("xb", buffering=1 << 20)
+
+
+def open_to_read(path: Path) -> IO[bytes]:
+    """Open a file for reading.
+
+    Raises:
+        FileNotFoundError: It is not there; a journal can be sealed away at any moment.
+        StorageError: The disk refuses.
+    """
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise
+    except OSError:
+        with storage_errors(path):
+            raise
+
+
+def sync(file: IO[bytes]) -> None:
+    """Hand all that was written to the disk itself, past every cache."""
+    file.flush()
+    # fdatasync leaves out the time stamps of the inode; macOS has only fsync.
+    getattr(os, "fdatasync", os.fsync)(file.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Make new and renamed entries of a folder survive a power loss."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        # Some network filesystems cannot sync a folder; they order renames themselves.
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Give a synced file its final name, so that a reader sees all of it or nothing."""
+    with storage_errors(path):
+        temporary.replace(path)
+        sync_directory(path.parent)
+
+
+def replace_atomically(path: Path, content: bytes) -> None:
+    """Write a whole small file so that a reader sees the old one or the new one."""
+    temporary = path.with_name(path.name + ".tmp")
+    with storage_errors(path):
+        with temporary.open("wb") as file:
+            file.write(content)
+            sync(file)
+        publish(temporary, path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file; nothing happens where there is none."""
+    with storage_errors(path):
+        path.unlink(missing_ok=True)

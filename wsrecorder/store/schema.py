@@ -1,0 +1,213 @@
+"""The columns of a session and the ways in and out of them.
+
+``docs/format.md`` specifies them for strangers; this module is its implementation.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wsrecorder.core.dialect import EnvelopeReader
+from wsrecorder.core.event import Batch, Direction, Event, Kind, Opcode
+
+__all__ = ["COLUMNS", "FORMAT_VERSION", "NOT_UTF8", "SCHEMA", "encode", "from_rows", "iter_events", "text_opcodes"]
+
+FORMAT_VERSION: Final = 1
+"""Version of the layout on disk; a reader refuses a newer one."""
+
+_WORD: Final = pa.dictionary(pa.int32(), pa.string())
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("seq", pa.int64(), nullable=False),
+        pa.field("kind", _WORD, nullable=False),
+        pa.field("conn", pa.int32(), nullable=False),
+        pa.field("direction", _WORD, nullable=False),
+        pa.field("elapsed_ns", pa.int64(), nullable=False),
+        pa.field("received_ns", pa.int64(), nullable=False),
+        pa.field("received_at", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("type", _WORD),
+        pa.field("sent_at", pa.timestamp("us", tz="UTC")),
+        pa.field("text", pa.string()),
+        pa.field("binary", pa.binary()),
+        pa.field("detail", pa.string()),
+    ]
+)
+"""Arrow schema of events, as in segments, journals and DuckDB files."""
+
+COLUMNS: Final = tuple(SCHEMA.names)
+
+NOT_UTF8: Final = json.dumps({"opcode": "text", "reason": "not UTF-8"})
+"""The ``detail`` of a text frame that is kept in ``binary`` because it is not UTF-8."""
+
+_KINDS: Final = tuple(Kind)
+_KIND_WORDS: Final = pa.array([str(kind) for kind in _KINDS])
+_DIRECTIONS: Final = tuple(Direction)
+_DIRECTION_WORDS: Final = pa.array([str(direction) for direction in _DIRECTIONS])
+
+
+def encode(batch: Batch, reader: EnvelopeReader) -> pa.RecordBatch:
+    """Return a recorder's batch as columns, with type and time stamp read by the feed's dialect.
+
+    Args:
+        batch: At least one event.
+        reader: Of the feed's dialect.
+
+    Returns:
+        A record batch of `SCHEMA`.
+    """
+    count = len(batch)
+    elapsed_ns = pa.Array.from_buffers(pa.int64(), count, [None, pa.py_buffer(batch.elapsed_ns.tobytes())])
+    received_ns = pc.add(elapsed_ns, batch.wall_offset_ns)
+    types, sent_us = reader.read_many(batch.payloads)
+    kinds, conns, directions = _places(batch)
+    text, binary, detail = _payload_columns(batch)
+    return _assemble(
+        first_seq=batch.first_seq,
+        kinds=kinds,
+        conns=conns,
+        directions=directions,
+        elapsed_ns=elapsed_ns,
+        received_ns=received_ns,
+        types=types,
+        sent_us=sent_us,
+        payloads=(text, binary, detail),
+    )
+
+
+def from_rows(events: list[Event]) -> pa.RecordBatch:
+    """Return events as a record batch of `SCHEMA`; for imports and small tests, not for the hot path."""
+    return _assemble(
+        first_seq=events[0].seq if events else 0,
+        kinds=bytearray(_KINDS.index(event.kind) for event in events),
+        conns=array("i", (event.conn for event in events)),
+        directions=bytearray(_DIRECTIONS.index(event.direction) for event in events),
+        elapsed_ns=pa.array([event.elapsed_ns for event in events], pa.int64()),
+        received_ns=pa.array([event.received_ns for event in events], pa.int64()),
+        types=[event.type for event in events],
+        sent_us=[event.sent_at_us for event in events],
+        payloads=(
+            pa.array([event.text for event in events], pa.string()),
+            pa.array([event.binary for event in events], pa.binary()),
+            pa.array([event.detail for event in events], pa.string()),
+        ),
+    )
+
+
+def _assemble(
+    *,
+    first_seq: int,
+    kinds: bytearray,
+    conns: array[int],
+    directions: bytearray,
+    elapsed_ns: pa.Array,
+    received_ns: pa.Array,
+    types: list[str | None],
+    sent_us: list[int | None],
+    payloads: tuple[pa.Array, pa.Array, pa.Array],
+) -> pa.RecordBatch:
+    count = len(kinds)
+    seq = array("q", range(first_seq, first_seq + count))
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.Array.from_buffers(pa.int64(), count, [None, pa.py_buffer(seq)]),
+            _words(kinds, _KIND_WORDS),
+            pa.Array.from_buffers(pa.int32(), count, [None, pa.py_buffer(conns)]),
+            _words(directions, _DIRECTION_WORDS),
+            elapsed_ns,
+            received_ns,
+            pc.divide(received_ns, 1_000).cast(pa.timestamp("us", tz="UTC")),
+            pa.array(types, pa.string()).dictionary_encode(),
+            pa.array(sent_us, pa.int64()).cast(pa.timestamp("us", tz="UTC")),
+            *payloads,
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _words(indices: bytearray, words: pa.Array) -> pa.DictionaryArray:
+    # One dictionary for all batches: the journal then writes it once.
+    narrow = pa.Array.from_buffers(pa.int8(), len(indices), [None, pa.py_buffer(bytes(indices))])
+    return pa.DictionaryArray.from_arrays(narrow.cast(pa.int32()), words)
+
+
+def _places(batch: Batch) -> tuple[bytearray, array[int], bytearray]:
+    """Return kind, connection and direction of each row, kinds and directions as indices."""
+    kinds = bytearray(len(batch))
+    for mark in batch.marks:
+        kinds[mark.index] = _KINDS.index(mark.kind)
+    conns = array("i")
+    directions = bytearray()
+    stops = [*(run.index for run in batch.runs[1:]), len(batch)]
+    for run, stop in zip(batch.runs, stops, strict=True):
+        rows = stop - run.index
+        conns.extend(array("i", (run.conn,)) * rows)
+        directions.extend(bytes((_DIRECTIONS.index(run.direction),)) * rows)
+    return kinds, conns, directions
+
+
+def _payload_columns(batch: Batch) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """Return the columns text, binary and detail."""
+    count = len(batch)
+    if batch.opcodes.count(Opcode.TEXT) == count:
+        try:
+            return pa.array(batch.payloads, pa.string()), pa.nulls(count, pa.binary()), pa.nulls(count, pa.string())
+        except (pa.ArrowInvalid, UnicodeError):
+            pass  # a frame among them is not UTF-8: sort them one by one
+    text: list[str | None] = [None] * count
+    binary: list[bytes | None] = [None] * count
+    detail: list[str | None] = [None] * count
+    for index, (payload, opcode) in enumerate(zip(batch.payloads, batch.opcodes, strict=True)):
+        if opcode == Opcode.BINARY:
+            binary[index] = payload
+        elif opcode == Opcode.TEXT:
+            try:
+                text[index] = payload.decode()
+            except UnicodeDecodeError:
+                binary[index], detail[index] = payload, NOT_UTF8
+    for mark in batch.marks:
+        detail[mark.index] = mark.detail
+    return pa.array(text, pa.string()), pa.array(binary, pa.binary()), pa.array(detail, pa.string())
+
+
+def text_opcodes(batch: pa.RecordBatch) -> pa.BooleanArray:
+    """Return which rows are text frames, those kept in ``binary`` because they are not UTF-8 among them."""
+    is_text = pc.is_valid(batch.column("text"))
+    if batch.column("detail").null_count == len(batch):
+        return is_text
+    return pc.or_(is_text, pc.fill_null(pc.equal(batch.column("detail"), NOT_UTF8), False))
+
+
+_KIND_OF: Final = {str(kind): kind for kind in Kind}
+_DIRECTION_OF: Final = {str(direction): direction for direction in Direction}
+
+
+def iter_events(batch: pa.RecordBatch) -> Iterator[Event]:
+    """Yield a record batch of `SCHEMA` as events, in its order."""
+    columns: list[Any] = [
+        batch.column("seq").to_pylist(),
+        _from_words(batch.column("kind"), _KIND_OF),
+        batch.column("conn").to_pylist(),
+        _from_words(batch.column("direction"), _DIRECTION_OF),
+        batch.column("elapsed_ns").to_pylist(),
+        batch.column("received_ns").to_pylist(),
+        _from_words(batch.column("type"), None),
+        batch.column("sent_at").cast(pa.int64()).to_pylist(),
+        *(batch.column(name).to_pylist() for name in ("text", "binary", "detail")),
+    ]
+    return map(Event, *columns)
+
+
+def _from_words(column: pa.Array, meaning: dict[str, Any] | None) -> list[Any]:
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    words = [word if meaning is None else meaning[word] for word in column.dictionary.to_pylist()]
+    if column.null_count:
+        return [None if index is None else words[index] for index in column.indices.to_pylist()]
+    return list(map(words.__getitem__, column.indices.to_pylist()))
