@@ -195,7 +195,9 @@ def _checksum(batch: pa.RecordBatch) -> bytes:
     """
     message = memoryview(batch.serialize())
     body_start = 8 + int.from_bytes(message[4:8], "little")
-    crc = zlib.crc32(message[body_start:])
+    # The header's own numbers, by meaning: which rows are null decides what the body says.
+    nulls = ",".join(str(column.null_count) for column in batch.columns)
+    crc = zlib.crc32(message[body_start:], zlib.crc32(f"{len(batch)};{nulls}".encode()))
     for column in batch.columns:
         if pa.types.is_dictionary(column.type):
             crc = zlib.crc32("\0".join(column.dictionary.to_pylist()).encode(), crc)

@@ -16,7 +16,17 @@ import pyarrow.compute as pc
 from wsrecorder.core.dialect import EnvelopeReader
 from wsrecorder.core.event import Batch, Direction, Event, Kind, Opcode
 
-__all__ = ["COLUMNS", "FORMAT_VERSION", "NOT_UTF8", "SCHEMA", "encode", "from_rows", "iter_events", "text_opcodes"]
+__all__ = [
+    "COLUMNS",
+    "FORMAT_VERSION",
+    "NOT_UTF8",
+    "SCHEMA",
+    "conform",
+    "encode",
+    "from_rows",
+    "iter_events",
+    "text_opcodes",
+]
 
 FORMAT_VERSION: Final = 1
 """Version of the layout on disk; a reader refuses a newer one."""
@@ -211,3 +221,14 @@ def _from_words(column: pa.Array, meaning: dict[str, Any] | None) -> list[Any]:
     if column.null_count:
         return [None if index is None else words[index] for index in column.indices.to_pylist()]
     return list(map(words.__getitem__, column.indices.to_pylist()))
+
+
+def conform(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch with its columns in the types of `SCHEMA`, for what other engines hand back."""
+    columns = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        wanted = SCHEMA.field(name).type
+        if pa.types.is_dictionary(wanted) and not pa.types.is_dictionary(column.type):
+            column = column.cast(pa.string()).dictionary_encode()
+        columns.append(column if column.type.equals(wanted) else column.cast(wanted))
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

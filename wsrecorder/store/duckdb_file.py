@@ -1,0 +1,254 @@
+"""A session in a DuckDB file: table ``events`` with the columns of a segment, one transaction a batch.
+
+DuckDB lets one process write a file and nobody else open it meanwhile. To read a session that is
+still being recorded, its file and write-ahead log are copied first: the file changes only at a
+checkpoint, so a copy that saw no checkpoint is what a crash at that moment would have left, and
+opens as such.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from wsrecorder.errors import SegmentDamaged, SessionError, SessionNotFound, StorageError
+from wsrecorder.store.manifest import Identity, Manifest, Tally
+from wsrecorder.store.schema import COLUMNS, conform
+from wsrecorder.store.selection import Selection
+
+__all__ = ["DuckDbStore", "DuckDbWriter", "connect_to_read"]
+
+_CREATE_EVENTS: Final = """
+CREATE TABLE events (
+    seq BIGINT NOT NULL, kind VARCHAR NOT NULL, conn INTEGER NOT NULL, direction VARCHAR NOT NULL,
+    elapsed_ns BIGINT NOT NULL, received_ns BIGINT NOT NULL, received_at TIMESTAMPTZ NOT NULL,
+    type VARCHAR, sent_at TIMESTAMPTZ, text VARCHAR, "binary" BLOB, detail VARCHAR)
+"""
+_CREATE_SESSION: Final = "CREATE TABLE session (manifest VARCHAR NOT NULL)"
+
+# Nothing is fetched from the network behind the user's back.
+_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+_BATCH_ROWS: Final = 16_384
+
+
+class DuckDbWriter:
+    """Writes a session into a new DuckDB file.
+
+    Args:
+        path: Must not be there yet.
+        identity: What the session is.
+
+    Raises:
+        StorageError: The disk refuses, or something is there already.
+    """
+
+    def __init__(self, path: Path, identity: Identity) -> None:
+        self.path = path
+        self.manifest = Manifest(identity=identity)
+        if path.exists():
+            raise StorageError(
+                f"{path} is there already; a recording is never written into another",
+                hint="name a new file with --into, or move this one away",
+            )
+        with _storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = duckdb.connect(path, config={**_CONFIG, "threads": 1})
+            self._connection.execute(_CREATE_EVENTS)
+            self._connection.execute(_CREATE_SESSION)
+            self._store_manifest()
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk, write-ahead log included."""
+        log = _log_of(self.path)
+        return self.path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Write a batch of `SCHEMA` in a transaction of its own, which DuckDB syncs.
+
+        Raises:
+            StorageError: The disk refuses; the batches before are intact.
+        """
+        with _storage_errors(self.path):
+            self._connection.execute("INSERT INTO events SELECT * FROM batch")
+
+    def close(self) -> None:
+        """Write the manifest as it stands and let go of the file.
+
+        Raises:
+            StorageError: The disk refuses.
+        """
+        with _storage_errors(self.path):
+            self._store_manifest()
+            self._connection.close()
+
+    def abandon(self) -> None:
+        """Let go of the file after an error, as it is."""
+        self._connection.close()
+
+    def _store_manifest(self) -> None:
+        self._connection.begin()
+        self._connection.execute("DELETE FROM session")
+        self._connection.execute("INSERT INTO session VALUES (?)", [self.manifest.to_json().decode()])
+        self._connection.commit()
+
+
+class DuckDbStore:
+    """A session in a DuckDB file, sealed or still being recorded.
+
+    Args:
+        path: The file.
+
+    Raises:
+        SessionNotFound: There is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise SessionNotFound(f"there is no file {path}", hint='"wsrec ls" lists the sessions of a library')
+
+    def stored_manifest(self) -> Manifest:
+        """Return the manifest as it stands in the file.
+
+        Raises:
+            SessionError: The file is not a session.
+            SegmentDamaged: It cannot be read.
+        """
+        with connect_to_read(self.path) as connection:
+            return self._manifest_in(connection)
+
+    def manifest(self) -> Manifest:
+        """Return the manifest; counted from the events where the recording did not end properly."""
+        with connect_to_read(self.path) as connection:
+            manifest = self._manifest_in(connection)
+            if manifest.sealed:
+                return manifest
+            tally = Tally()
+            selection = Selection(columns=("kind", "elapsed_ns", "type", "text", "binary"))
+            for batch in _select(connection, self.path, selection):
+                tally.add(batch)
+        manifest.count(tally)
+        return manifest
+
+    def batches(self, selection: Selection) -> Iterator[pa.RecordBatch]:
+        """Yield the events wanted as record batches, in sequence; empty ones are left out.
+
+        Raises:
+            SegmentDamaged: The file cannot be read.
+        """
+        with connect_to_read(self.path) as connection:
+            for batch in _select(connection, self.path, selection):
+                wanted = selection.apply(batch)
+                if len(wanted):
+                    yield wanted
+
+    def _manifest_in(self, connection: duckdb.DuckDBPyConnection) -> Manifest:
+        try:
+            rows = connection.execute("SELECT manifest FROM session").fetchall()
+        except duckdb.Error as exc:
+            raise SessionError(
+                f"{self.path} is a DuckDB file without a table session", hint="it was not recorded by wsrec"
+            ) from exc
+        if not rows:
+            raise SessionError(f"table session of {self.path} is empty", hint="restore the file from a copy")
+        return Manifest.from_json(rows[0][0].encode(), self.path)
+
+
+def _select(connection: duckdb.DuckDBPyConnection, path: Path, selection: Selection) -> Iterator[pa.RecordBatch]:
+    """Yield rows in the order they were inserted, which DuckDB keeps; ranges are pushed into its zone maps."""
+    conditions = [f"seq >= {selection.from_seq}"]
+    if selection.start_ns is not None:
+        conditions.append(f"elapsed_ns >= {selection.start_ns}")
+    if selection.end_ns is not None:
+        conditions.append(f"elapsed_ns < {selection.end_ns}")
+    columns = ", ".join(f'"{name}"' for name in COLUMNS if name in selection.columns_read())
+    query = f"SELECT {columns} FROM events WHERE {' AND '.join(conditions)}"
+    try:
+        for batch in connection.sql(query).to_arrow_reader(_BATCH_ROWS):
+            if len(batch):
+                yield conform(batch)
+    except duckdb.Error as exc:
+        raise _damaged(path, exc) from exc
+
+
+@contextmanager
+def connect_to_read(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a connection to a session's file that cannot write to it; of a copy while it is being recorded.
+
+    Raises:
+        SegmentDamaged: The file cannot be read.
+    """
+    try:
+        connection = duckdb.connect(path, read_only=True, config=_CONFIG)
+    except (duckdb.IOException, duckdb.ConnectionException):
+        # Another process holds the lock, or this one records: both show as an error here.
+        with tempfile.TemporaryDirectory(prefix="wsrec-") as folder:
+            copy = _snapshot(path, Path(folder))
+            try:
+                connection = duckdb.connect(copy, read_only=True, config=_CONFIG)
+            except duckdb.Error as exc:
+                raise _damaged(path, exc) from exc
+            with connection:
+                yield connection
+        return
+    except duckdb.Error as exc:
+        raise _damaged(path, exc) from exc
+    with connection:
+        yield connection
+
+
+def _snapshot(path: Path, folder: Path) -> Path:
+    """Copy a file and its write-ahead log as a crash at one moment would have left them."""
+    copy = folder / path.name
+    for _ in range(20):
+        before = _state(path)
+        shutil.copyfile(path, copy)
+        log = _log_of(path)
+        _log_of(copy).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # there is none right after a checkpoint
+            shutil.copyfile(log, _log_of(copy))
+        if _state(path) == before:
+            return copy
+    raise StorageError(
+        f"{path} changed under every try to copy it", hint="try again, or wait until its recording has ended"
+    )
+
+
+def _state(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")
+
+
+def _damaged(path: Path, exc: duckdb.Error) -> SegmentDamaged:
+    return SegmentDamaged(
+        f"{path} cannot be read: {str(exc).splitlines()[0]}",
+        hint="restore it from a copy, or check that it is a session",
+    )
+
+
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as exc:
+        raise StorageError(
+            f"cannot write {path}: {str(exc).splitlines()[0]}", hint="check the disk; what was written before is intact"
+        ) from exc
+    except OSError as exc:
+        raise StorageError(f"cannot write {path}: {exc.strerror}", hint="name another place with --into") from exc

@@ -1,0 +1,162 @@
+"""The folder of sessions: names for new ones, and ways to find one.
+
+A session is named by path, id, unique prefix of an id, name, or ``latest``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from wsrecorder.core.event import from_epoch_ns
+from wsrecorder.errors import SessionNotFound, UsageError
+from wsrecorder.store.duckdb_file import DuckDbStore
+from wsrecorder.store.manifest import MANIFEST_NAME
+from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore, Store
+
+__all__ = ["Library", "new_id", "open_store", "safe_name"]
+
+DUCKDB_SUFFIX: Final = ".duckdb"
+
+
+def safe_name(name: str) -> str:
+    """Return a name as it can stand in a file name.
+
+    Raises:
+        UsageError: Nothing of it can.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:64]
+    if not safe:
+        raise UsageError(
+            f"session name {name!r} holds no letter or digit", hint="use letters, digits, dots and dashes for --name"
+        )
+    return safe
+
+
+def new_id(name: str, started_ns: int) -> str:
+    """Return the id of a session: UTC start and name, sortable, safe as a file name."""
+    return f"{from_epoch_ns(started_ns):%Y%m%dT%H%M%SZ}-{safe_name(name)}"
+
+
+def open_store(path: Path) -> Store:
+    """Return the session at a path, in whichever form it is kept.
+
+    Raises:
+        SessionNotFound: There is none.
+    """
+    return DuckDbStore(path) if path.suffix == DUCKDB_SUFFIX and not path.is_dir() else ParquetStore(path)
+
+
+class Library:
+    """A folder of sessions; it need not be there yet.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def paths(self) -> list[Path]:
+        """Return where its sessions are, oldest first."""
+        try:
+            entries = sorted(self.path.iterdir(), key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [entry for entry in entries if _is_session(entry)]
+
+    def find(self, reference: str) -> Store:
+        """Return the session that goes by a path, an id, a unique prefix of an id, a name, or ``latest``.
+
+        Raises:
+            SessionNotFound: None does, or more than one.
+        """
+        if "/" in reference or reference.endswith(DUCKDB_SUFFIX) or _is_session(Path(reference)):
+            return self._at_path(Path(reference))
+        paths = self.paths()
+        if reference == "latest":
+            if not paths:
+                raise SessionNotFound(
+                    f"library {self.path} holds no session", hint='record one first: "wsrec record URL"'
+                )
+            return open_store(max(paths, key=_began))
+        exact = [path for path in paths if _id(path) == reference]
+        matches = exact or [path for path in paths if _id(path).startswith(reference)]
+        # Of several recordings under one name the newest is meant, as with latest.
+        named = [path for path in paths if _id(path).partition("-")[2] == reference]
+        if len(matches) == 1:
+            return open_store(matches[0])
+        if not matches and named:
+            return open_store(max(named, key=_began))
+        raise self._not_one(reference, matches)
+
+    def _at_path(self, path: Path) -> Store:
+        if path.exists():
+            return open_store(path)
+        inside = self.path / path
+        if inside.exists():
+            return open_store(inside)
+        raise SessionNotFound(f"there is no session at {path}", hint=f'"wsrec ls --library {self.path}" lists them')
+
+    def _not_one(self, reference: str, matches: list[Path]) -> SessionNotFound:
+        if matches:
+            shown = ", ".join(_id(path) for path in matches[:3]) + (" …" if len(matches) > 3 else "")
+            return SessionNotFound(
+                f"{reference!r} is the beginning of {len(matches)} sessions: {shown}", hint="write more of the id"
+            )
+        return SessionNotFound(
+            f"no session of library {self.path} has the id, a prefix of it, or the name {reference!r}",
+            hint=f'"wsrec ls --library {self.path}" lists them; "latest" is the newest',
+        )
+
+    def create(self, name: str, started_ns: int) -> tuple[str, Path]:
+        """Make the folder of a new session.
+
+        Returns:
+            Its id and its path.
+
+        Raises:
+            StorageError: The disk refuses.
+        """
+        from wsrecorder.store import disk
+
+        stem = new_id(name, started_ns)
+        for number in range(1, 10_000):
+            session_id = stem if number == 1 else f"{stem}-{number}"
+            path = self.path / session_id
+            try:
+                disk.make_directory(path, exist_ok=False)
+            except FileExistsError:
+                continue  # two recordings of one name in one second
+            disk.make_directory(path / EVENTS_FOLDER)
+            return session_id, path
+        raise UsageError(f"there are 10,000 sessions {stem}", hint="choose another --name")
+
+    def stores(self) -> Iterator[Store]:
+        """Yield its sessions, oldest first."""
+        for path in self.paths():
+            yield open_store(path)
+
+
+def _is_session(path: Path) -> bool:
+    if path.suffix == DUCKDB_SUFFIX:
+        return path.is_file()
+    return (path / MANIFEST_NAME).is_file() or (path / EVENTS_FOLDER).is_dir()
+
+
+def _id(path: Path) -> str:
+    return path.name.removesuffix(DUCKDB_SUFFIX)
+
+
+def _began(path: Path) -> tuple[int, str]:
+    """Return a key that sorts sessions by their beginning; a DuckDB file's name need not tell it."""
+    if path.suffix == DUCKDB_SUFFIX:
+        return open_store(path).manifest().identity.started_ns, path.name
+    stamp = re.match(r"(\d{8})T(\d{6})Z", path.name)
+    if stamp is None:
+        return path.stat().st_mtime_ns, path.name
+    from datetime import UTC, datetime
+
+    return round(datetime.strptime(stamp[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()) * 10**9, path.name

@@ -1,0 +1,233 @@
+"""The manifest of a session: what it is, where it came from, how healthy the recording was.
+
+It is a convenience, replaced atomically at each seal: all that matters stands in the segments too,
+so that a session without a manifest is still readable.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wsrecorder.core.dialect import ENGINE, Dialect
+from wsrecorder.core.event import Kind, from_epoch_ns
+from wsrecorder.errors import FormatTooNew, SessionError, UsageError
+from wsrecorder.store import disk
+from wsrecorder.store.schema import FORMAT_VERSION
+from wsrecorder.store.segment import SegmentInfo
+
+__all__ = ["MANIFEST_NAME", "Health", "Identity", "Manifest", "Tally", "redact_url"]
+
+MANIFEST_NAME: Final = "session.json"
+
+_MOST_TYPES: Final = 10_000
+"""Feeds that put an id where their type should be must not fill the memory."""
+
+OTHER_TYPES: Final = "(other)"
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """How the recording itself fared.
+
+    Attributes:
+        reconnects: Connections after the first.
+        gaps: Times in which frames may have been missed.
+        longest_stall_ms: Longest time that the event loop was held up.
+        paused_ms: How long reading was held back because the disk did not keep up.
+    """
+
+    reconnects: int = 0
+    gaps: int = 0
+    longest_stall_ms: float = 0.0
+    paused_ms: float = 0.0
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session is, known from its first moment on; kept in every file of it.
+
+    Attributes:
+        id: Unique name: UTC start and name, sortable, safe as a file name.
+        name: A word for people.
+        feed: URL of the feed, credentials redacted; the file it was imported from; or empty.
+        path: Path of the feed's URL, which the endpoint serves again.
+        dialect: How its envelopes are read.
+        started_ns: UTC of the session's beginning, ns since the epoch.
+        subprotocol: The subprotocol that the server chose, or None.
+        host: Name of the machine that recorded it.
+        tool: Name and version of the program that recorded it.
+    """
+
+    id: str
+    name: str
+    feed: str = ""
+    path: str = "/ws/"
+    dialect: Dialect = ENGINE
+    started_ns: int = 0
+    subprotocol: str | None = None
+    host: str = ""
+    tool: str = ""
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return it as entries for a Parquet footer or an Arrow schema."""
+        return {"wsrec.format_version": str(FORMAT_VERSION), "wsrec.session": msgspec.json.encode(self).decode()}
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str], path: Path) -> Identity:
+        """Return what `to_metadata` wrote.
+
+        Raises:
+            FormatTooNew: Another version of the format wrote it.
+            SessionError: It is not there or not readable.
+        """
+        _check_version(metadata.get("wsrec.format_version", ""), path)
+        try:
+            return msgspec.json.decode(metadata["wsrec.session"], type=cls)
+        except (KeyError, msgspec.MsgspecError) as exc:
+            raise SessionError(
+                f"{path} does not say to which session it belongs",
+                hint='it was not written by wsrec; bring foreign files in with "wsrec import"',
+            ) from exc
+
+
+class Tally:
+    """Counts what a session holds, a record batch at a time.
+
+    Attributes:
+        events: Rows.
+        messages: Frames, both directions.
+        size_bytes: Payload bytes.
+        types: Frames by type; those beyond the first 10,000 types are counted together.
+        kinds: Rows by kind.
+        last_elapsed_ns: When the last event came, ns since the session began.
+    """
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.size_bytes = 0
+        self.types: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
+        self.last_elapsed_ns = 0
+
+    @property
+    def messages(self) -> int:
+        """Frames, both directions."""
+        return self.kinds[Kind.MESSAGE]
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count a record batch; it needs the columns kind, elapsed_ns, type, text and binary."""
+        if not len(batch):
+            return
+        self.events += len(batch)
+        for name in ("text", "binary"):
+            lengths = pc.binary_length(batch.column(name))
+            self.size_bytes += pc.sum(lengths).as_py() or 0
+        for counter, name in ((self.kinds, "kind"), (self.types, "type")):
+            for entry in pc.value_counts(batch.column(name)).to_pylist():
+                if (word := entry["values"]) is not None:
+                    known = word in counter or len(counter) < _MOST_TYPES
+                    counter[word if known else OTHER_TYPES] += entry["counts"]
+        self.last_elapsed_ns = max(self.last_elapsed_ns, batch.column("elapsed_ns")[-1].as_py())
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """The manifest of a session.
+
+    Attributes:
+        identity: What the session is.
+        sealed: Whether the recording ended properly: nothing is left in a journal.
+        events: Rows.
+        messages: Frames, both directions.
+        size_bytes: Payload bytes.
+        types: Frames by type.
+        connections: Connections of the session.
+        gaps: Rows of kind ``gap``.
+        last_elapsed_ns: When its last event came, ns since the session began.
+        segments: Sealed segments in order.
+        health: How the recording itself fared.
+        format_version: Version of the layout on disk.
+    """
+
+    identity: Identity
+    sealed: bool = False
+    events: int = 0
+    messages: int = 0
+    size_bytes: int = 0
+    types: dict[str, int] = {}
+    connections: int = 0
+    gaps: int = 0
+    last_elapsed_ns: int = 0
+    segments: list[SegmentInfo] = []
+    health: Health = msgspec.field(default_factory=Health)
+    format_version: int = FORMAT_VERSION
+
+    def count(self, tally: Tally) -> None:
+        """Take over what was counted."""
+        self.events, self.messages, self.size_bytes = tally.events, tally.messages, tally.size_bytes
+        self.types = dict(tally.types.most_common())
+        self.connections, self.gaps = tally.kinds[Kind.OPEN], tally.kinds[Kind.GAP]
+        self.last_elapsed_ns = tally.last_elapsed_ns
+
+    def to_json(self) -> bytes:
+        """Return it as indented JSON, times also as ISO 8601 for people."""
+        content = msgspec.to_builtins(self)
+        started_ns = self.identity.started_ns
+        content["start"] = from_epoch_ns(started_ns).isoformat()
+        content["end"] = from_epoch_ns(started_ns + self.last_elapsed_ns).isoformat()
+        return json.dumps(content, indent=2).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, content: bytes, path: Path) -> Manifest:
+        """Return what `to_json` wrote.
+
+        Raises:
+            FormatTooNew: A newer wsrec wrote it.
+            SessionError: It is not readable.
+        """
+        try:
+            found = json.loads(content)
+            _check_version(str(found["format_version"]), path)
+            return msgspec.convert(found, cls)
+        except (ValueError, KeyError, TypeError, msgspec.MsgspecError, UsageError) as exc:
+            raise SessionError(
+                f"{path} is not a manifest: {str(exc).splitlines()[0]}",
+                hint="move it away: the session is readable without it",
+            ) from exc
+
+    def write(self, folder: Path) -> None:
+        """Replace the manifest of a session's folder atomically."""
+        disk.replace_atomically(folder / MANIFEST_NAME, self.to_json())
+
+
+def _check_version(found: str, path: Path) -> None:
+    version = int(found) if re.fullmatch(r"\d{1,9}", found) else None
+    if version is not None and version > FORMAT_VERSION:
+        raise FormatTooNew(
+            f"{path} is of format version {version}, this wsrec knows versions up to {FORMAT_VERSION}",
+            hint="upgrade wsrec to read it",
+        )
+
+
+_SECRET = re.compile(r"key|token|secret|passw|auth|sign|credential|jwt|session", re.IGNORECASE)
+
+
+def redact_url(url: str) -> str:
+    """Return a URL without its credentials: user and password, and what looks secret in the query."""
+    parts = urlsplit(url)
+    netloc = parts.netloc
+    if "@" in netloc:
+        netloc = "***@" + netloc.rpartition("@")[2]
+    query = parts.query
+    if _SECRET.search(query):
+        pairs: list[tuple[str, Any]] = parse_qsl(query, keep_blank_values=True)
+        query = urlencode(
+            [(key, "***" if _SECRET.search(key) else value) for key, value in pairs], safe="*", quote_via=quote
+        )
+    return urlunsplit(parts._replace(netloc=netloc, query=query))

@@ -1,0 +1,130 @@
+"""A session being recorded: takes batches off the event loop and keeps them, on a writer thread.
+
+The hand-over is a queue bounded in bytes. `Recording.offer` never blocks: it says when the queue is
+full, and the job holds back the reading of the socket (TCP back-pressure) until ``on_drained`` is called.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wsrecorder.core.dialect import EnvelopeReader
+from wsrecorder.core.distribution import Distribution
+from wsrecorder.core.event import Batch
+from wsrecorder.errors import StorageError, WsrecError
+from wsrecorder.store.manifest import Health, Manifest
+from wsrecorder.store.schema import encode
+from wsrecorder.store.sink import Sink
+
+__all__ = ["Recording"]
+
+_FULL_BYTES: Final = 64 << 20
+_DRAINED_BYTES: Final = 16 << 20
+_EVENT_BYTES: Final = 150
+"""About what Python objects of one event cost beside its payload."""
+
+_LATENCY_SAMPLES: Final = 32
+"""Latencies looked at in one batch: enough for percentiles, too few to cost anything."""
+
+
+class Recording:
+    """Writes batches into a sink, on a thread of its own.
+
+    Attributes:
+        sink: Where they go.
+        latency: Received minus sent, of a sample of the messages; by the two clocks, uncorrected.
+        error: What ended the writing, or None.
+
+    Args:
+        sink: Where the batches go; used by the writer thread alone from now on.
+        reader: Reads the envelopes.
+        on_drained: Called on the writer thread when a full queue has room again, or writing has ended.
+    """
+
+    def __init__(self, sink: Sink, reader: EnvelopeReader, on_drained: Callable[[], None]) -> None:
+        self.sink = sink
+        self.latency = Distribution()
+        self.error: WsrecError | None = None
+        self._reader = reader
+        self._on_drained = on_drained
+        self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._queued_bytes = 0
+        self._is_full = False
+        self._thread = threading.Thread(target=self._run, name="wsrec-writer", daemon=True)
+        self._thread.start()
+
+    def offer(self, batch: Batch) -> bool:
+        """Hand over a batch; it is always taken.
+
+        Returns:
+            False when the queue is full and reading must be held back until ``on_drained`` is called.
+
+        Raises:
+            WsrecError: Writing has ended with this error; the batch is lost.
+        """
+        if self.error is not None:
+            raise self.error
+        with self._lock:
+            self._queued_bytes += _weight(batch)
+            self._is_full = self._is_full or self._queued_bytes >= _FULL_BYTES
+            full = self._is_full
+        self._batches.put(batch)
+        return not full
+
+    def close(self, health: Health) -> Manifest:
+        """Write what is queued, seal the session, and return its manifest; blocks until done.
+
+        Raises:
+            WsrecError: What ended the writing; what was written before is safe.
+        """
+        self._batches.put(None)
+        self._thread.join()
+        if self.error is not None:
+            self.sink.abandon()
+            raise self.error
+        return self.sink.close(health)
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            if self.error is None:
+                self._write(batch)
+            with self._lock:
+                self._queued_bytes -= _weight(batch)
+                drained = self._is_full and self._queued_bytes <= _DRAINED_BYTES
+                if drained:
+                    self._is_full = False
+            if drained or self.error is not None:
+                self._on_drained()
+
+    def _write(self, batch: Batch) -> None:
+        try:
+            rows = encode(batch, self._reader)
+            self.sink.append(rows)
+            self._sample_latency(rows)
+        except WsrecError as exc:
+            self.error = exc
+        except Exception as exc:  # whatever it is, the job must hear of it instead of recording into nothing
+            self.error = StorageError(
+                f"writing {self.sink.path} failed: {exc!r}", hint="what was synced before is intact"
+            )
+            self.error.__cause__ = exc
+
+    def _sample_latency(self, rows: pa.RecordBatch) -> None:
+        step = max(1, len(rows) // _LATENCY_SAMPLES)
+        sample = rows.take(pa.array(range(0, len(rows), step)))
+        latency_us = pc.subtract(
+            sample.column("received_at").cast(pa.int64()), sample.column("sent_at").cast(pa.int64())
+        ).drop_null()
+        for value in latency_us.to_pylist():
+            self.latency.record(value * 1_000)
+
+
+def _weight(batch: Batch) -> int:
+    return batch.size_bytes + len(batch) * _EVENT_BYTES

@@ -1,0 +1,94 @@
+"""Which events of a session are wanted, and which of their columns: filters over whole batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wsrecorder.core.event import Direction, Kind
+from wsrecorder.store.schema import COLUMNS
+from wsrecorder.store.segment import SegmentInfo
+
+__all__ = ["Selection"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which events of a session, and which of their columns.
+
+    Attributes:
+        columns: Names of `SCHEMA`, in the order wanted.
+        from_seq: First sequence number.
+        start_ns: First moment, ns since the session began; None is the beginning.
+        end_ns: First moment that is not wanted any more; None is the end.
+        types: Only messages of these types; None is all events, marks too.
+        exclude: No messages of these types.
+        kinds: Only events of these kinds; None is all.
+        direction: Only this direction; None is both.
+    """
+
+    columns: tuple[str, ...] = COLUMNS
+    from_seq: int = 0
+    start_ns: int | None = None
+    end_ns: int | None = None
+    types: frozenset[str] | None = None
+    exclude: frozenset[str] = frozenset()
+    kinds: frozenset[Kind] | None = None
+    direction: Direction | None = None
+
+    def columns_read(self) -> list[str]:
+        """Return the columns that must be read: those wanted and those that the filters look at."""
+        needed = {*self.columns, "seq", "elapsed_ns"}
+        if self.types is not None or self.exclude:
+            needed.add("type")
+        if self.kinds is not None:
+            needed.add("kind")
+        if self.direction is not None:
+            needed.add("direction")
+        return [name for name in COLUMNS if name in needed]
+
+    def may_hold(self, info: SegmentInfo) -> bool:
+        """Return whether a segment can hold any of them, by what the manifest says of it."""
+        return not (
+            info.next_seq <= self.from_seq
+            or (self.start_ns is not None and info.last_elapsed_ns < self.start_ns)
+            or (self.end_ns is not None and info.first_elapsed_ns >= self.end_ns)
+        )
+
+    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows wanted of a batch, in the columns wanted."""
+        mask: pa.Array | None = None
+        for condition in self._conditions(batch):
+            mask = condition if mask is None else pc.and_(mask, condition)
+        if mask is not None:
+            batch = batch.filter(mask)
+        return batch.select(list(self.columns)) if tuple(batch.schema.names) != self.columns else batch
+
+    def _conditions(self, batch: pa.RecordBatch) -> Iterator[pa.Array]:
+        if not len(batch):
+            return
+        if batch.column("seq")[0].as_py() < self.from_seq:
+            yield pc.greater_equal(batch.column("seq"), self.from_seq)
+        if self.start_ns is not None:
+            yield pc.greater_equal(batch.column("elapsed_ns"), self.start_ns)
+        if self.end_ns is not None:
+            yield pc.less(batch.column("elapsed_ns"), self.end_ns)
+        if self.types is not None:
+            yield _is_among(batch.column("type"), self.types)
+        if self.exclude:
+            yield pc.invert(_is_among(batch.column("type"), self.exclude))
+        if self.kinds is not None:
+            yield _is_among(batch.column("kind"), self.kinds)
+        if self.direction is not None:
+            yield _is_among(batch.column("direction"), (self.direction,))
+
+
+def _is_among(column: pa.Array, words: Iterable[str]) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        # Each word is looked up once, not once a row.
+        hits = pc.is_in(column.dictionary, value_set=pa.array(list(words), pa.string()))
+        return pc.fill_null(hits.take(column.indices), False)
+    return pc.is_in(column, value_set=pa.array(list(words), pa.string()))
