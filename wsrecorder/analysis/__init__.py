@@ -1,0 +1,1 @@
+"""Answers from recordings: sessions as their user sees them, SQL, figures."""

@@ -1,0 +1,238 @@
+"""A session as its user sees it: facts, events, batches, tables, lazy frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+
+from wsrecorder.core.event import Event, Kind, from_epoch_ns
+from wsrecorder.core.moment import parse_moment, resolve_window
+from wsrecorder.store.library import Library
+from wsrecorder.store.manifest import Health, Manifest
+from wsrecorder.store.schema import COLUMNS, SCHEMA, iter_events
+from wsrecorder.store.selection import Selection
+from wsrecorder.store.session import Store
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Session", "SessionInfo", "open_session"]
+
+
+class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts of a session.
+
+    Attributes:
+        id: Unique name: UTC start and name.
+        name: A word for people.
+        feed: URL of the feed, credentials redacted, or the file it was imported from.
+        path: Where the session is kept.
+        start: UTC of its beginning, ISO 8601.
+        end: UTC of its last event, ISO 8601.
+        duration_s: From the beginning to the last event, seconds.
+        events: Rows: frames and marks.
+        messages: Frames, both directions.
+        bytes: Payload bytes.
+        bytes_on_disk: What the session takes on disk.
+        types: Frames by type, the most frequent first.
+        connections: Connections of the session.
+        gaps: Times in which frames may have been missed.
+        segments: Sealed segments; 0 in a DuckDB file.
+        sealed: Whether the recording ended properly.
+        endpoint_path: Path of the feed's URL, which a replay serves again.
+        dialect: How its envelopes are read.
+        health: How the recording itself fared.
+        host: Name of the machine that recorded it.
+        tool: Program and version that recorded it.
+        format_version: Version of the layout on disk.
+    """
+
+    id: str
+    name: str
+    feed: str
+    path: str
+    start: str
+    end: str
+    duration_s: float
+    events: int
+    messages: int
+    bytes: int
+    bytes_on_disk: int
+    types: dict[str, int]
+    connections: int
+    gaps: int
+    segments: int
+    sealed: bool
+    endpoint_path: str
+    dialect: dict[str, Any]
+    health: Health
+    host: str
+    tool: str
+    format_version: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, ready for JSON."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+
+class Session:
+    """One recording, sealed or still growing, Parquet or DuckDB.
+
+    Args:
+        store: Where it is kept.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def __repr__(self) -> str:
+        return f"Session({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """Where it is kept."""
+        return self.store.path
+
+    @property
+    def info(self) -> SessionInfo:
+        """Its facts as of now; of a session that still grows they are counted anew each time."""
+        manifest = self.store.manifest()
+        identity = manifest.identity
+        return SessionInfo(
+            id=identity.id,
+            name=identity.name,
+            feed=identity.feed,
+            path=str(self.path),
+            start=from_epoch_ns(identity.started_ns).isoformat(),
+            end=from_epoch_ns(_end_ns(manifest)).isoformat(),
+            duration_s=manifest.last_elapsed_ns / 1e9,
+            events=manifest.events,
+            messages=manifest.messages,
+            bytes=manifest.size_bytes,
+            bytes_on_disk=_bytes_on_disk(self.path),
+            types=manifest.types,
+            connections=manifest.connections,
+            gaps=manifest.gaps,
+            segments=len(manifest.segments),
+            sealed=manifest.sealed,
+            endpoint_path=identity.path,
+            dialect=msgspec.to_builtins(identity.dialect),
+            health=manifest.health,
+            host=identity.host,
+            tool=identity.tool,
+            format_version=manifest.format_version,
+        )
+
+    def select(
+        self,
+        *,
+        columns: Iterable[str] = COLUMNS,
+        start: str | None = None,
+        end: str | None = None,
+        types: Iterable[str] | None = None,
+        exclude: Iterable[str] = (),
+        kinds: Iterable[Kind] | None = None,
+        from_seq: int = 0,
+    ) -> Selection:
+        """Return which events are meant, for the store.
+
+        Args:
+            columns: Columns wanted, see ``docs/format.md``.
+            start: First moment: an offset (``90s``), one from the end (``-10s``), or an ISO 8601 time.
+            end: First moment not wanted any more.
+            types: Only messages of these types.
+            exclude: No messages of these types.
+            kinds: Only events of these kinds.
+            from_seq: First sequence number.
+
+        Raises:
+            UsageError: A moment is none, or outside of the session.
+        """
+        start_ns, end_ns = None, None
+        if start is not None or end is not None:
+            manifest = self.store.manifest()
+            start_ns, end_ns = resolve_window(
+                None if start is None else parse_moment(start),
+                None if end is None else parse_moment(end),
+                start_ns=manifest.identity.started_ns,
+                end_ns=_end_ns(manifest),
+            )
+        return Selection(
+            columns=tuple(columns),
+            from_seq=from_seq,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            types=None if types is None else frozenset(types),
+            exclude=frozenset(exclude),
+            kinds=None if kinds is None else frozenset(kinds),
+        )
+
+    def batches(self, **wanted: Any) -> Iterator[pa.RecordBatch]:
+        """Yield events as Arrow record batches, in sequence, in bounded memory.
+
+        Args:
+            **wanted: As for `select`.
+        """
+        return self.store.batches(self.select(**wanted))
+
+    def events(self, **wanted: Any) -> Iterator[Event]:
+        """Yield events one by one, in sequence, in bounded memory.
+
+        Args:
+            **wanted: As for `select`, except ``columns``.
+        """
+        for batch in self.batches(**wanted):
+            yield from iter_events(batch)
+
+    def table(self, **wanted: Any) -> pa.Table:
+        """Return events as an Arrow table, all of them in memory.
+
+        Args:
+            **wanted: As for `select`.
+        """
+        selection = self.select(**wanted)
+        schema = pa.schema([SCHEMA.field(name) for name in selection.columns])
+        return pa.Table.from_batches(self.store.batches(selection), schema=schema)
+
+    def lazy(self) -> pl.LazyFrame:
+        """Return all events as a Polars lazy frame; a sealed session is read only as far as a query needs.
+
+        Columns are those of a segment, see ``docs/format.md``.
+        """
+        import polars as pl  # heavy: half a second that only its users should pay
+
+        segments = sorted((self.path / "events").glob("*.parquet")) if self.path.is_dir() else []
+        if segments and self.store.manifest().sealed:
+            return pl.scan_parquet(segments)
+        frame = pl.from_arrow(self.table())
+        assert isinstance(frame, pl.DataFrame)
+        return frame.lazy()
+
+
+def open_session(reference: str | Path, *, library: str | Path = "recordings") -> Session:
+    """Return the session that goes by a path, an id, a unique prefix of an id, a name, or ``latest``.
+
+    Args:
+        reference: Which session.
+        library: The folder of sessions.
+
+    Raises:
+        SessionNotFound: None goes by that, or more than one.
+    """
+    return Session(Library(Path(library)).find(str(reference)))
+
+
+def _end_ns(manifest: Manifest) -> int:
+    return manifest.identity.started_ns + manifest.last_elapsed_ns
+
+
+def _bytes_on_disk(path: Path) -> int:
+    if path.is_file():
+        log = path.with_name(path.name + ".wal")
+        return path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
