@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame
+from websockets.frames import Opcode as WireOpcode
 from websockets.streams import StreamReader
 
 from wsrecorder.core.event import Opcode
@@ -139,7 +140,16 @@ def test_clients_that_ask_for_the_same_rows_share_what_was_compressed() -> None:
     assert frames.wire(0, 2, 12) is first
     assert frames.wire(0, 2, 15) is not first
     assert parse(frames.wire(1, 2, 12), 12) == [(Opcode.TEXT, b"b" * 100)]
+    assert parse(frames.wire(1, 1, 12), 12) == []  # begins as the one before, ends elsewhere
     assert len(first) < frames.size_bytes(0, 2)
+
+
+def test_compression_is_the_same_as_by_websockets() -> None:
+    payload = b'{"type": "HEARTBEAT", "ts": 1700000000000, "data": {"type": "HEARTBEAT"}}'
+    theirs = PerMessageDeflate(False, True, 15, 12, {"memLevel": 5}).encode(Frame(WireOpcode.TEXT, payload))
+    wire = bytes(framed([(Opcode.TEXT, payload)]).wire(0, 1, 12))
+    assert wire[0] == 0b1100_0001  # fin, compressed, text
+    assert wire[2:] == bytes(theirs.data)  # and with no trace of the flush at the end
 
 
 def test_what_compression_would_lengthen_is_sent_plain() -> None:
