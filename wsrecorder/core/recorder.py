@@ -74,6 +74,7 @@ class Recorder:
         self._next_seq = 0
         self._taken = 0
         self._direction = Direction.IN
+        self._is_open = False
         self._lost_ns: int | None = None
         self._lost_cause = ""
         self._begin()
@@ -121,6 +122,7 @@ class Recorder:
         self.connections += 1
         self._runs.append(Run(len(self._payloads), self.connections - 1, Direction.IN))
         self.last_frame_ns = now_ns
+        self._is_open = True
         self._mark(Kind.OPEN, now_ns, detail)
 
     def closed(self, now_ns: int, *, code: int, reason: str, cause: str) -> None:
@@ -133,6 +135,7 @@ class Recorder:
             cause: Why, in words.
         """
         self._mark(Kind.CLOSE, now_ns, {"code": code, "reason": reason, "cause": cause})
+        self._is_open = False
         self._lost_ns, self._lost_cause = now_ns, cause
 
     def overflowed(self, now_ns: int, detail: Mapping[str, Any]) -> None:
@@ -145,7 +148,10 @@ class Recorder:
         self._mark(Kind.NOTE, now_ns, {"text": text})
 
     def ended(self, now_ns: int) -> None:
-        """Record that the session ends: a gap that is still open ends with it."""
+        """Record that the session ends: with it ends the connection, or else the gap."""
+        if self._is_open:
+            self._mark(Kind.CLOSE, now_ns, {"code": 1000, "reason": "", "cause": "the recording ended"})
+            self._is_open = False
         self._end_gap(now_ns)
 
     def is_due(self, now_ns: int) -> bool:

@@ -1,0 +1,300 @@
+"""The recorder of one feed: connect, take frames until the connection is lost, wait, connect again.
+
+Beside that loop a ticker flushes batches that are old enough, notices a feed that has gone silent, and
+measures how long the event loop itself was held up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+from typing import Final
+from urllib.parse import urlsplit
+
+from wsrecorder.clock import Clock
+from wsrecorder.core.dialect import EnvelopeReader
+from wsrecorder.core.event import Opcode
+from wsrecorder.core.recorder import Recorder
+from wsrecorder.errors import FeedError, WsrecError
+from wsrecorder.jobs.record_options import FeedState, Outcome, RecordOptions
+from wsrecorder.net.feed import connect_feed
+from wsrecorder.net.transport import Closed, Link
+from wsrecorder.store.library import Library, new_id
+from wsrecorder.store.manifest import Health, Identity, redact_url
+from wsrecorder.store.recording import Recording
+from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
+
+__all__ = ["FeedRecorder"]
+
+_LOG: Final = logging.getLogger("wsrecorder.record")
+
+_TICK_NS: Final = 50_000_000
+
+
+class FeedRecorder:
+    """Records one feed.
+
+    Args:
+        options: What to record and how.
+        clock: Where the time comes from.
+    """
+
+    def __init__(self, options: RecordOptions, clock: Clock) -> None:
+        self.options = options
+        self._clock = clock
+        self._now_ns = clock.now_ns
+        self._status = "connecting"
+        self._recorder = Recorder(options.limits, clock.now_ns())
+        self._recording: Recording | None = None
+        self._link: Link | None = None
+        self._health = Health()
+        self._stop = asyncio.Event()
+        self._paused_ns: int | None = None
+        self._loop = asyncio.get_running_loop()
+
+    # What the link tells (see net.transport.Receiver).
+
+    def on_open(self, subprotocol: str | None, is_deflated: bool) -> None:
+        """Mark that a connection is open."""
+        now_ns = self._now_ns()
+        if self._recorder.connections == 0:
+            self._recorder.started_ns = now_ns
+            self._subprotocol = subprotocol
+        detail = {"url": redact_url(self.options.feed.url), "subprotocol": subprotocol, "deflate": is_deflated}
+        self._recorder.opened(now_ns, detail)
+
+    def on_frame(self, payload: bytes, opcode: int) -> None:
+        """Take a message; stamps it."""
+        if self._recorder.frame(payload, opcode, self._now_ns()):
+            self._flush()
+
+    # The loop of the feed.
+
+    async def run(self, stop: asyncio.Event) -> Outcome:
+        """Record until ``stop`` is set, a limit is reached, or the feed is lost for good.
+
+        Never raises on account of the feed or the disk: the outcome says it.
+        """
+        try:
+            self._link = await self._connect()
+            self._begin()
+        except WsrecError as exc:
+            if self._link is not None:
+                await self._link.close()
+            self._status = "ended"
+            return Outcome(None, None, exc)
+        stopper = asyncio.create_task(_forward(stop, self._stop))
+        ticker = asyncio.create_task(self._tick())
+        error: WsrecError | None = None
+        try:
+            error = await self._follow()
+        finally:
+            stopper.cancel()
+            ticker.cancel()
+            outcome = await self._end(error)
+        return outcome
+
+    async def _follow(self) -> WsrecError | None:
+        """Take frames and reconnect, until the end; return what ended it, if it is an error."""
+        while True:
+            closed = await self._until_closed()
+            if closed is None:
+                return self._recording.error if self._recording else None
+            now_ns = self._now_ns()
+            self._recorder.closed(now_ns, code=closed.code, reason=closed.reason, cause=closed.cause)
+            self._flush()
+            _LOG.warning("%s: %s (code %d)", self._shown_url, closed.cause, closed.code)
+            if not self.options.retry.is_wanted:
+                return None if closed.is_clean else self._lost(closed)
+            if not await self._reconnect():
+                return None
+
+    async def _until_closed(self) -> Closed | None:
+        """Return how the connection ended, or None when it is we who end the recording."""
+        assert self._link is not None
+        self._status = "open"
+        closed = asyncio.create_task(self._link.wait_closed())
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((closed, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if self._stop.is_set():
+            closed.cancel()
+            return None
+        return self._stalled or closed.result()
+
+    async def _reconnect(self) -> bool:
+        """Connect again, however long it takes; return False when the recording is to end instead."""
+        chance = random.Random()
+        failures = 0
+        while not self._stop.is_set():
+            self._status = "waiting"
+            wait_s = self.options.retry.wait_s(failures, chance)
+            _LOG.info("%s: reconnecting in %.1f s", self._shown_url, wait_s)
+            await self._clock.sleep_until(self._now_ns() + round(wait_s * 1e9), wake=self._stop)
+            if self._stop.is_set():
+                break
+            self._status = "connecting"
+            try:
+                self._link = await self._connect()
+            except FeedError as exc:
+                failures += 1
+                _LOG.warning("%s", exc.message)
+            else:
+                self._health.reconnects += 1
+                _LOG.info("%s: connected again", self._shown_url)
+                return True
+        return False
+
+    async def _connect(self) -> Link:
+        self._stalled: Closed | None = None
+        link = await connect_feed(self.options.feed, self, self.options.transport)
+        for text in self.options.send:
+            payload = text.encode()
+            link.send(payload, Opcode.TEXT)
+            self._recorder.sent(payload, Opcode.TEXT, self._now_ns())
+        return link
+
+    def _begin(self) -> None:
+        """Make the session, now that there is something to record."""
+        options = self.options
+        started_ns = self._recorder.started_ns + self._wall_offset_ns()
+        name = options.session_name
+        if options.into is None:
+            session_id, path = Library(options.library).create(name, started_ns)
+        else:
+            session_id, path = new_id(name, started_ns), options.into
+        identity = Identity(
+            id=session_id,
+            name=name,
+            feed=redact_url(options.feed.url),
+            path=urlsplit(options.feed.url).path or "/",
+            dialect=options.dialect,
+            started_ns=started_ns,
+            subprotocol=self._subprotocol,
+            host=socket.gethostname(),
+            tool=options.tool,
+        )
+        sink: Sink
+        if options.into is None:
+            sink = ParquetSink(path, identity, options.limits, sync=options.sync)
+        else:
+            sink = DuckDbSink(path, identity)
+        reader = EnvelopeReader(options.dialect)
+        self._recording = Recording(sink, reader, self._tell_drained)
+        _LOG.info("%s: recording into %s", self._shown_url, path)
+
+    async def _end(self, error: WsrecError | None) -> Outcome:
+        """Close the connection, seal the session."""
+        assert self._recording is not None
+        self._recorder.complete = True
+        if self._link is not None and self._status == "open":
+            await self._link.close()
+        self._status = "ended"
+        self._recorder.ended(self._now_ns())
+        self._flush()
+        self._health.gaps = self._recorder.gaps
+        sink = self._recording.sink
+        try:
+            # Off the loop: sealing takes its time, and other feeds go on.
+            manifest = await asyncio.to_thread(self._recording.close, self._health)
+        except WsrecError as exc:
+            return Outcome(sink.manifest, sink.path, exc)
+        return Outcome(manifest, sink.path, error)
+
+    async def _tick(self) -> None:
+        """Every 50 ms: flush what is old enough, look for a stall and for the end, measure the loop."""
+        duration_ns = self.options.limits.duration_ns
+        stall_ns = round(self.options.stall_s * 1e9)
+        due_ns = self._now_ns()
+        while True:
+            due_ns = max(due_ns + _TICK_NS, self._now_ns())
+            await self._clock.sleep_until(due_ns)
+            now_ns = self._now_ns()
+            late_ms = (now_ns - due_ns) / 1e6
+            self._health.longest_stall_ms = max(self._health.longest_stall_ms, round(late_ms, 3))
+            if self._recorder.is_due(now_ns):
+                self._flush()
+            silent_ns = now_ns - self._recorder.last_frame_ns
+            # A reader that waits for the disk hears nothing either: that is no stall of the feed.
+            if 0 < stall_ns <= silent_ns and self._status == "open" and self._link and self._paused_ns is None:
+                self._stalled = Closed(1006, "", f"no frame for {self.options.stall_s:g} s")
+                self._link.abort()
+            if duration_ns is not None and now_ns - self._recorder.started_ns >= duration_ns:
+                self._recorder.complete = True
+                self._stop.set()
+
+    def _flush(self) -> None:
+        """Hand what was collected to the writer; hold back reading when it cannot keep up."""
+        if self._recording is None:
+            return  # frames that came with the handshake wait for the session to be made
+        batch = self._recorder.take(self._wall_offset_ns())
+        if self._recorder.complete:
+            self._stop.set()
+        if batch is None:
+            return
+        try:
+            has_room = self._recording.offer(batch)
+        except WsrecError:
+            self._stop.set()
+            return
+        if not has_room and self._link is not None and self._paused_ns is None:
+            self._link.pause()
+            self._paused_ns = self._now_ns()
+
+    def _tell_drained(self) -> None:
+        """Called on the writer thread."""
+        self._loop.call_soon_threadsafe(self._on_drained)
+
+    def _on_drained(self) -> None:
+        """Read on: the writer has caught up, or has failed."""
+        assert self._recording is not None
+        if self._paused_ns is not None:
+            now_ns = self._now_ns()
+            self._health.paused_ms += (now_ns - self._paused_ns) / 1e6
+            self._recorder.last_frame_ns = now_ns
+            self._paused_ns = None
+            if self._link is not None:
+                self._link.resume()
+        if self._recording.error is not None:
+            self._stop.set()
+
+    def _lost(self, closed: Closed) -> FeedError:
+        return FeedError(
+            f"{self._shown_url} was lost: {closed.cause} (code {closed.code})",
+            hint="what was recorded is sealed; without --reconnect 0 the recorder would have come back",
+        )
+
+    def _wall_offset_ns(self) -> int:
+        return self._clock.wall_ns() - self._clock.now_ns()
+
+    @property
+    def _shown_url(self) -> str:
+        return redact_url(self.options.feed.url)
+
+    @property
+    def state(self) -> FeedState:
+        """How it stands now."""
+        recording = self._recording
+        latency = recording.latency if recording else None
+        percentiles = [latency.percentile_ns(percent) for percent in (50, 99)] if latency else []
+        return FeedState(
+            status=self._status,
+            messages=self._recorder.messages,
+            size_bytes=recording.sink.tally.size_bytes if recording else 0,
+            disk_bytes=recording.sink.size_bytes if recording and self._status != "ended" else 0,
+            silence_ns=self._now_ns() - self._recorder.last_frame_ns,
+            latency_ms=(percentiles[0] / 1e6, percentiles[1] / 1e6)
+            if len(percentiles) == 2 and percentiles[0] is not None and percentiles[1] is not None
+            else None,
+            reconnects=self._health.reconnects,
+            gaps=self._recorder.gaps,
+            types=dict(recording.sink.tally.types) if recording else {},
+            path=recording.sink.path if recording else None,
+        )
+
+
+async def _forward(source: asyncio.Event, target: asyncio.Event) -> None:
+    await source.wait()
+    target.set()

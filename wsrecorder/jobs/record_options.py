@@ -1,0 +1,102 @@
+"""What a recording is asked to do, how it stands, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from wsrecorder.core.dialect import ENGINE, Dialect
+from wsrecorder.core.recorder import Limits, Retry
+from wsrecorder.errors import WsrecError
+from wsrecorder.net.transport import FeedOptions
+from wsrecorder.store.library import DUCKDB_SUFFIX, safe_name
+from wsrecorder.store.manifest import Manifest
+
+__all__ = ["FeedState", "Outcome", "RecordOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordOptions:
+    """What to record and how.
+
+    Attributes:
+        feed: How to reach the feed.
+        library: Folder of sessions, for Parquet sessions.
+        name: A word for people; None takes the host's name.
+        into: A new DuckDB file to record into instead, or None.
+        send: Text frames to send after each connect; nothing else is ever sent.
+        retry: When to reconnect.
+        stall_s: Silence after which the connection counts as lost, seconds; 0 is never.
+        limits: When batches and segments are complete, and when the recording is.
+        sync: Whether each batch is synced to the disk.
+        dialect: How envelopes are read.
+        transport: ``websockets`` or ``picows``.
+        tool: Name and version of this program, for the manifest.
+    """
+
+    feed: FeedOptions
+    library: Path = Path("recordings")
+    name: str | None = None
+    into: Path | None = None
+    send: tuple[str, ...] = ()
+    retry: Retry = field(default_factory=Retry)
+    stall_s: float = 90.0
+    limits: Limits = field(default_factory=Limits)
+    sync: bool = True
+    dialect: Dialect = ENGINE
+    transport: str = "websockets"
+    tool: str = "wsrecorder"
+
+    @property
+    def session_name(self) -> str:
+        """The session's name: as given, or the DuckDB file's, or the feed's host."""
+        if self.name is not None:
+            return safe_name(self.name)
+        if self.into is not None:
+            return safe_name(self.into.name.removesuffix(DUCKDB_SUFFIX))
+        return safe_name(urlsplit(self.feed.url).hostname or "feed")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the recording of one feed ended.
+
+    Attributes:
+        manifest: Of the sealed session; None when nothing was recorded.
+        path: Where the session is; None when nothing was recorded.
+        error: What ended it, or None.
+    """
+
+    manifest: Manifest | None
+    path: Path | None
+    error: WsrecError | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """How the recording of one feed stands, for a panel.
+
+    Attributes:
+        status: ``connecting``, ``open``, ``waiting`` to reconnect, or ``ended``.
+        messages: Frames so far.
+        size_bytes: Payload bytes written so far.
+        disk_bytes: Bytes on disk.
+        silence_ns: Since the last frame.
+        latency_ms: Received minus sent by the two clocks, p50 and p99; None where no time stamp came.
+        reconnects: Connections after the first.
+        gaps: Times in which frames may have been missed.
+        types: Frames by type so far.
+        path: Where the session is, or None.
+    """
+
+    status: str
+    messages: int
+    size_bytes: int
+    disk_bytes: int
+    silence_ns: int
+    latency_ms: tuple[float, float] | None
+    reconnects: int
+    gaps: int
+    types: dict[str, int]
+    path: Path | None

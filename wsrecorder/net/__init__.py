@@ -1,0 +1,1 @@
+"""Sockets: feeds, the endpoint, the simulated engine."""

@@ -1,0 +1,51 @@
+"""Words for a feed that cannot be had, the same for every transport."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+from wsrecorder.errors import FeedError
+from wsrecorder.net.transport import FeedOptions
+
+__all__ = ["refusal"]
+
+_STATUS_HINTS = {
+    401: 'the feed wants credentials: add them with --header "Authorization: …"',
+    403: "check the path (the engine serves exactly /ws/, with both slashes) and --origin",
+    404: "check the path: the engine serves exactly /ws/, with both slashes",
+    429: "the feed is limiting you: wait, or record fewer connections at once",
+}
+
+
+def refusal(options: FeedOptions, exc: BaseException, status: int | None) -> FeedError:
+    """Return the error for a connection that was not made.
+
+    Args:
+        options: How it was tried.
+        exc: What the library said.
+        status: HTTP status of the refused handshake, or None.
+    """
+    url = options.url
+    if status is not None:
+        hint = _STATUS_HINTS.get(status, "check the URL; try again later" if status >= 500 else "check the URL")
+        return FeedError(f"{url} refused the handshake with HTTP {status}, expected 101", hint=hint)
+    if isinstance(exc, (asyncio.TimeoutError, TimeoutError)):
+        return FeedError(
+            f"{url} did not answer within {options.open_timeout_s:g} s",
+            hint="check that the server is up and reachable",
+        )
+    if isinstance(exc, ssl.SSLError):
+        return FeedError(
+            f"{url}: TLS failed: {exc.reason or exc}", hint="check the certificate, or use ws:// for plain"
+        )
+    if isinstance(exc, socket.gaierror):
+        return FeedError(f"{url}: the host name is unknown", hint="check the spelling of the host")
+    if isinstance(exc, OSError):
+        return FeedError(
+            f"{url} cannot be reached: {exc.strerror or exc}", hint="check host and port, and that the server is up"
+        )
+    return FeedError(
+        f"{url} did not answer as a WebSocket server: {exc}", hint="check that this is the WebSocket's URL"
+    )
