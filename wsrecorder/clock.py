@@ -131,9 +131,7 @@ class VirtualClock:
         due: asyncio.Future[None] = loop.create_future()
         self._sleepers[due] = until_ns
         self._newest += 1
-        # A task of a loop that has ended is never done; the next loop needs its own.
-        is_watched = self._jump is not None and not self._jump.done() and self._jump.get_loop() is loop
-        if self._is_jumping and not is_watched:
+        if self._is_jumping and (self._jump is None or self._jump.done()):
             self._jump = loop.create_task(self._jump_when_idle())
         try:
             await _either(due, wake)
