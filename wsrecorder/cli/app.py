@@ -1,0 +1,101 @@
+"""The program ``wsrec``: its commands, its settings, its errors.
+
+Commands import their jobs when they run: what a command does not need (DuckDB, Arrow, a WebSocket
+library) would cost every other one a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsrecorder.cli.output import print_error
+from wsrecorder.errors import UsageError, WsrecError
+from wsrecorder.settings import SETTINGS_NAME, read_settings
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="wsrec",
+    help="Record a live WebSocket feed, replay it over an identical endpoint, ask it questions in SQL.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        print(f"wsrec {version('wsrecorder')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _settings(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Record a live WebSocket feed, replay it over an identical endpoint, ask it questions in SQL.
+
+    Options can also be set in wsrec.toml in the current folder, and by environment variables
+    (WSREC_LIBRARY, WSREC_RECORD_STALL …). A flag wins over the environment, the environment over the file.
+
+    Exit codes: 0 done, 1 unexpected (diff: they differ), 2 usage, 3 feed, 4 session, 5 endpoint,
+    6 done but something was lost.
+    """
+    group = context.command
+    commands = {
+        name: {parameter.name or "": bool(getattr(parameter, "multiple", False)) for parameter in command.params}
+        for name, command in getattr(group, "commands", {}).items()
+    }
+    context.default_map = read_settings(Path(SETTINGS_NAME), os.environ, commands)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program and return its exit code.
+
+    Args:
+        arguments: What follows the program's name; None takes them from the process.
+    """
+    _load_commands()
+    try:
+        outcome = app(args=arguments, standalone_mode=False)
+    except WsrecError as exc:
+        print_error(exc.message, exc.hint)
+        return exc.exit_code
+    except typer.Exit as exc:
+        return exc.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone; that is how `wsrec cat | head` ends.
+        sys.stderr.close()
+        return 0
+    except Exception as exc:
+        return _usage_error(exc)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _usage_error(exc: Exception) -> int:
+    """Print what click says of wrong arguments; let anything else through, it is our own mistake."""
+    show = getattr(exc, "format_message", None)
+    if show is None:
+        if type(exc).__name__ == "Abort":
+            return 130
+        raise exc
+    context = getattr(exc, "ctx", None)
+    name = context.command_path if context is not None else "wsrec"
+    print_error(show(), f'"{name} --help" explains the options')
+    return UsageError.exit_code
+
+
+def _load_commands() -> None:
+    # Each module adds its commands to the app.
+    from wsrecorder.cli import record  # noqa: F401

@@ -1,0 +1,70 @@
+"""What commands print: data to stdout, words for people to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any
+
+__all__ = ["log_to_stderr", "print_error", "print_json", "say", "show_bytes", "show_count"]
+
+
+def print_error(message: str, hint: str) -> None:
+    """Print what went wrong and what to do about it, a line each, to stderr."""
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+
+
+def say(text: str) -> None:
+    """Print a line for people, to stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on one line, to stdout; NaN becomes null, so that any parser reads it."""
+    print(json.dumps(_finite(value), ensure_ascii=False, default=str), flush=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return value
+
+
+def log_to_stderr(*, quiet: bool = False) -> None:
+    """Send the program's log to stderr, one line an entry, with the time (UTC)."""
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
+    formatter.converter = _utc
+    handler.setFormatter(formatter)
+    logger = logging.getLogger("wsrecorder")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.propagate = False
+
+
+def _utc(seconds: float | None) -> Any:
+    from datetime import UTC, datetime
+
+    assert seconds is not None  # a log record always has its time
+    return datetime.fromtimestamp(seconds, UTC).timetuple()
+
+
+def show_bytes(size_bytes: float) -> str:
+    """Return a size for people: ``512 B``, ``1.4 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size_bytes) < 1024:
+            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.1f} TiB"
+
+
+def show_count(count: int) -> str:
+    """Return a number with its thousands set apart."""
+    return f"{count:,}"

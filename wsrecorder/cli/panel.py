@@ -1,0 +1,111 @@
+"""Live panels on a terminal: how a recording stands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from wsrecorder.cli.output import show_bytes, show_count
+
+if TYPE_CHECKING:
+    from wsrecorder.jobs.feed_recorder import FeedRecorder
+    from wsrecorder.jobs.record_options import FeedState, RecordOptions
+
+__all__ = ["RecordPanel", "facts_table", "record_panel"]
+
+_REFRESH_S: Final = 0.25
+_SMOOTH: Final = 0.3
+"""Weight of the newest rate: the number is readable, and still follows within a second."""
+
+_STATUS_STYLES: Final = {"open": "green", "waiting": "yellow", "connecting": "yellow", "ended": "dim"}
+
+
+class RecordPanel:
+    """Shows how recordings stand, one block each.
+
+    Args:
+        options: Of the recordings, in order.
+    """
+
+    def __init__(self, options: Sequence[RecordOptions]) -> None:
+        self._options = options
+        self._recorders: Sequence[FeedRecorder] = ()
+        self._rates = [0.0] * len(options)
+        self._counts = [0] * len(options)
+
+    def watch(self, recorders: Sequence[FeedRecorder]) -> None:
+        """Show these from now on."""
+        self._recorders = recorders
+
+    def render(self, interval_s: float) -> RenderableType:
+        """Return the panel as of now.
+
+        Args:
+            interval_s: Time since it was last rendered, seconds.
+        """
+        blocks: list[RenderableType] = []
+        for index, recorder in enumerate(self._recorders):
+            state = recorder.state
+            rate = (state.messages - self._counts[index]) / interval_s
+            self._counts[index] = state.messages
+            self._rates[index] += _SMOOTH * (rate - self._rates[index])
+            title = Text(f" {self._options[index].feed.url} ", style="bold")
+            blocks.append(Panel(_record_block(state, self._rates[index]), title=title, title_align="left"))
+        return Group(*blocks, Text("Ctrl-C seals the recording and ends", style="dim"))
+
+
+def _record_block(state: FeedState, rate: float) -> RenderableType:
+    latency = "–" if state.latency_ms is None else f"p50 {state.latency_ms[0]:.1f} ms  p99 {state.latency_ms[1]:.1f} ms"
+    top = sorted(state.types.items(), key=lambda entry: -entry[1])[:5]
+    rows: list[tuple[str, str | Text]] = [
+        ("state", Text(state.status, style=_STATUS_STYLES.get(state.status, ""))),
+        ("rate", f"{rate:,.0f} messages/s"),
+        ("total", f"{show_count(state.messages)} messages, {show_bytes(state.size_bytes)}"),
+        ("on disk", show_bytes(state.disk_bytes)),
+        ("last frame", f"{state.silence_ns / 1e9:.1f} s ago"),
+        ("latency", latency),
+        ("reconnects", f"{state.reconnects}, {state.gaps} gaps"),
+        ("types", ", ".join(f"{name} {show_count(count)}" for name, count in top) or "–"),
+        ("session", str(state.path or "–")),
+    ]
+    return facts_table(rows)
+
+
+def facts_table(rows: Sequence[tuple[str, str | Text]]) -> Table:
+    """Return names and values in two columns without lines."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+@asynccontextmanager
+async def record_panel(options: Sequence[RecordOptions]) -> AsyncIterator[RecordPanel]:
+    """Show a panel on the terminal while the block runs; log lines appear above it."""
+    console = Console(stderr=True)
+    panel = RecordPanel(options)
+
+    async def refresh(live: Live) -> None:
+        while True:
+            await asyncio.sleep(_REFRESH_S)
+            live.update(panel.render(_REFRESH_S), refresh=True)
+
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        task = asyncio.create_task(refresh(live))
+        try:
+            yield panel
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            live.update(panel.render(_REFRESH_S), refresh=True)

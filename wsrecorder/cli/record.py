@@ -1,0 +1,199 @@
+"""``wsrec record``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wsrecorder.cli.app import app
+from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
+from wsrecorder.cli.output import log_to_stderr, print_error, print_json, say, show_bytes, show_count
+from wsrecorder.core.dialect import TS_UNITS, Dialect
+from wsrecorder.core.moment import parse_duration
+from wsrecorder.core.recorder import Limits, Retry
+from wsrecorder.errors import UsageError
+
+if TYPE_CHECKING:
+    from wsrecorder.jobs.record_options import Outcome, RecordOptions
+
+__all__ = ["record"]
+
+
+@app.command(epilog="Example: wsrec record ws://localhost:8000/ws/ --name engine --duration 10m")
+def record(
+    urls: Annotated[list[str], typer.Argument(metavar="URL…", help="ws:// or wss:// URLs, one session each.")],
+    library: LibraryOption = Path("recordings"),
+    name: Annotated[str | None, typer.Option(help="Name of the session; by default the host's.")] = None,
+    into: Annotated[
+        Path | None, typer.Option(metavar="NAME.duckdb", help="Record into a new DuckDB file instead of Parquet.")
+    ] = None,
+    duration: Annotated[str | None, typer.Option(metavar="TIME", help="Stop after this long, such as 10m.")] = None,
+    max_events: Annotated[int | None, typer.Option(min=1, help="Stop after this many frames.")] = None,
+    send: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Send this text frame after each connect. Repeatable.")
+    ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="'NAME: VALUE'", help="One more handshake header. Repeatable.")
+    ] = None,
+    origin: Annotated[str | None, typer.Option(help="Value of the header Origin.")] = None,
+    subprotocol: Annotated[list[str] | None, typer.Option(help="Subprotocol to offer. Repeatable.")] = None,
+    reconnect: Annotated[str, typer.Option(metavar="TIME", help="Wait before reconnecting; 0 ends instead.")] = "5s",
+    reconnect_max: Annotated[
+        str, typer.Option(metavar="TIME", help="Longest wait: it doubles while connecting fails.")
+    ] = "30s",
+    stall: Annotated[
+        str, typer.Option(metavar="TIME", help="Silence that counts as a lost connection; 0 is never.")
+    ] = "90s",
+    max_frame: Annotated[str, typer.Option(metavar="SIZE", help="Largest frame; a larger one is a gap.")] = "64MiB",
+    rotate: Annotated[
+        str, typer.Option(metavar="SIZE|TIME", help="Seal a segment at this size, or age, or 'SIZE,TIME'.")
+    ] = "64MiB,5m",
+    sync: Annotated[
+        bool, typer.Option("--sync/--no-sync", help="Sync each batch to the disk: a crash loses 100 ms at most.")
+    ] = True,
+    type_path: Annotated[str, typer.Option(metavar="PATH", help="Where a message's type is, such as data.e.")] = "type",
+    ts_path: Annotated[str, typer.Option(metavar="PATH", help="Where the sender's time stamp is.")] = "ts",
+    ts_unit: Annotated[str, typer.Option(help=f"Its unit: {', '.join(TS_UNITS)}.")] = "ms",
+    heartbeat_type: Annotated[str, typer.Option(help="Type of the feed's heartbeats; empty for none.")] = "HEARTBEAT",
+    transport: Annotated[
+        str, typer.Option(help="websockets, picows (extra fast), or auto: the fastest installed.")
+    ] = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> int:
+    """Record every frame of live WebSocket feeds, each into a session of its own.
+
+    Stops at Ctrl-C, SIGTERM or a limit; what was recorded is sealed then. A lost connection is marked in
+    the recording and made again.
+    """
+    from wsrecorder.jobs.record_options import RecordOptions
+    from wsrecorder.net.transport import FeedOptions, choose_transport
+
+    if into is not None and len(urls) > 1:
+        raise UsageError(f"--into takes one URL, found {len(urls)}", hint="record each URL into a file of its own")
+    dialect = Dialect(
+        name="engine" if (type_path, ts_path, ts_unit, heartbeat_type) == ("type", "ts", "ms", "HEARTBEAT") else "own",
+        type_path=type_path, ts_path=ts_path, ts_unit=ts_unit, heartbeat_type=heartbeat_type or None,
+    )  # fmt: skip
+    options = [
+        RecordOptions(
+            feed=FeedOptions(
+                url,
+                headers=_headers(header or []),
+                origin=origin,
+                subprotocols=tuple(subprotocol or ()),
+                max_frame_bytes=_max_frame(max_frame),
+            ),
+            library=library,
+            name=name,
+            into=into,
+            send=tuple(send or ()),
+            retry=Retry(parse_duration(reconnect) / 1e9, parse_duration(reconnect_max) / 1e9),
+            stall_s=parse_duration(stall) / 1e9,
+            limits=_limits(rotate, max_events, duration),
+            sync=sync,
+            dialect=dialect,
+            transport=choose_transport(transport),
+            tool=f"wsrecorder {version('wsrecorder')}",
+        )
+        for url in urls
+    ]
+    return _report(_record(options, quiet=quiet), as_json=as_json)
+
+
+def _record(options: list[RecordOptions], *, quiet: bool) -> list[Outcome]:
+    from wsrecorder.cli.panel import record_panel
+    from wsrecorder.cli.running import run_until_stopped
+    from wsrecorder.clock import SystemClock
+    from wsrecorder.jobs.record import record_feeds
+    from wsrecorder.store.memory import keep_memory_flat
+
+    keep_memory_flat()
+    clock = SystemClock()
+    if quiet or not sys.stderr.isatty():
+        log_to_stderr(quiet=quiet)
+        return run_until_stopped(lambda stop: record_feeds(options, clock, stop))
+
+    async def with_panel(stop: asyncio.Event) -> list[Outcome]:
+        async with record_panel(options) as panel:
+            return await record_feeds(options, clock, stop, on_started=panel.watch)
+
+    return run_until_stopped(with_panel)
+
+
+def _report(outcomes: list[Outcome], *, as_json: bool) -> int:
+    """Print a line for each recording; return the exit code."""
+    for outcome in outcomes:
+        if as_json:
+            print_json(_facts(outcome))
+        elif outcome.manifest is not None:
+            facts = outcome.manifest
+            say(
+                f"recorded {show_count(facts.messages)} messages ({show_bytes(facts.size_bytes)}) in "
+                f"{facts.last_elapsed_ns / 1e9:.1f} s, {facts.gaps} gaps, into {outcome.path}"
+            )
+        if outcome.error is not None:
+            print_error(outcome.error.message, outcome.error.hint)
+    return next((outcome.error.exit_code for outcome in outcomes if outcome.error is not None), 0)
+
+
+def _facts(outcome: Outcome) -> dict[str, Any]:
+    manifest, error = outcome.manifest, outcome.error
+    facts: dict[str, Any] = {"path": None if outcome.path is None else str(outcome.path)}
+    if manifest is not None:
+        facts |= {
+            "id": manifest.identity.id,
+            "name": manifest.identity.name,
+            "feed": manifest.identity.feed,
+            "events": manifest.events,
+            "messages": manifest.messages,
+            "bytes": manifest.size_bytes,
+            "duration_s": manifest.last_elapsed_ns / 1e9,
+            "types": manifest.types,
+            "connections": manifest.connections,
+            "reconnects": manifest.health.reconnects,
+            "gaps": manifest.gaps,
+            "segments": len(manifest.segments),
+            "sealed": manifest.sealed,
+            "longest_stall_ms": manifest.health.longest_stall_ms,
+            "paused_ms": manifest.health.paused_ms,
+        }
+    facts["error"] = None if error is None else {"message": error.message, "hint": error.hint}
+    return facts
+
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    headers = {}
+    for line in lines:
+        key, colon, value = line.partition(":")
+        if not colon or not key.strip():
+            raise UsageError(f"{line!r} is not a header", hint='write it as --header "Name: value"')
+        headers[key.strip()] = value.strip()
+    return headers
+
+
+def _max_frame(text: str) -> int:
+    size_bytes = parse_size(text)
+    if not 0 < size_bytes <= 1 << 30:
+        raise UsageError(f"--max-frame {text} is out of range", hint="use 1 byte to 1GiB, such as 64MiB")
+    return size_bytes
+
+
+def _limits(rotate: str, max_events: int | None, duration: str | None) -> Limits:
+    segment_bytes, segment_ns = Limits().segment_bytes, Limits().segment_ns
+    for part in rotate.split(","):
+        if part.strip().lower().endswith("b"):
+            segment_bytes = parse_size(part)
+        else:
+            segment_ns = parse_duration(part)
+    if segment_bytes < 1 or segment_ns < 1:
+        raise UsageError(f"--rotate {rotate} is out of range", hint="use a size or time above 0, such as 64MiB or 5m")
+    duration_ns = None if duration is None else parse_duration(duration)
+    if duration_ns == 0:
+        raise UsageError("--duration 0 records nothing", hint="use a time above 0, such as 10m")
+    return Limits(segment_bytes=segment_bytes, segment_ns=segment_ns, max_events=max_events, duration_ns=duration_ns)

@@ -1,0 +1,42 @@
+"""Running a job on an event loop until it is done or the user stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from wsrecorder.net.feed import loop_factory
+
+__all__ = ["run_until_stopped"]
+
+T = TypeVar("T")
+
+
+def run_until_stopped(job: Callable[[asyncio.Event], Awaitable[T]]) -> T:
+    """Run a job on the fastest event loop installed; Ctrl-C and SIGTERM set its stop event.
+
+    A second signal ends it the hard way, as it would have without us.
+
+    Args:
+        job: Takes the stop event and returns when it is set, everything in order.
+    """
+
+    async def run() -> T:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def on_signal() -> None:
+            stop.set()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError, RuntimeError):  # Windows, or not the main thread
+                loop.add_signal_handler(number, on_signal)
+        return await job(stop)
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(run())
