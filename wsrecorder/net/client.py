@@ -1,0 +1,272 @@
+"""One client of the endpoint: its connection, what it was sent, how far it lags.
+
+Bulk data does not go through ``connection.send``, which takes about 10 µs a frame: ready-made
+frames are written to the transport, many at a time. That is sound as long as whole frames are
+written: the library writes its own (ping, pong, close) the same way, so they fall in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.protocol import Event as ProtocolEvent
+from websockets.protocol import State
+
+__all__ = ["Client", "ClientConnection", "ClientStats"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStats:
+    """What there is to report of one client.
+
+    Attributes:
+        number: 1 is the first client of the endpoint.
+        address: Host and port it came from.
+        query: The query string of its URL.
+        connected_ns: Monotonic time of its accept, ns.
+        frames_sent: Frames of the stream handed to its socket; heartbeats are not counted.
+        bytes_sent: Bytes of those on the wire.
+        heartbeats_sent: Heartbeats it was sent.
+        inbound_frames: Frames it sent; nobody reads them.
+        stalls: How often its buffer was full: it read slower than it was sent to.
+        stalled_ns: How long, all together, ns.
+        buffered_bytes: Bytes not yet taken by its socket.
+        latency_ms: Round trip of the last ping, ms; 0 before the first.
+        window_bits: Window of permessage-deflate, None without compression.
+        close_code: With which code the connection ended; None while it is open.
+    """
+
+    number: int
+    address: str
+    query: str
+    connected_ns: int
+    frames_sent: int
+    bytes_sent: int
+    heartbeats_sent: int
+    inbound_frames: int
+    stalls: int
+    stalled_ns: int
+    buffered_bytes: int
+    latency_ms: float
+    window_bits: int | None
+    close_code: int | None
+
+
+class ClientConnection(ServerConnection):
+    """A connection whose application frames are counted and dropped, and whose back-pressure is measured.
+
+    Args:
+        now_ns: Monotonic time, ns.
+        *args: As `ServerConnection`.
+        **options: As `ServerConnection`.
+
+    Attributes:
+        inbound_frames: Application frames received.
+        has_room: Set while the transport's buffer is below its high-water mark, and once the client
+            is closing or gone: nobody waits for a client that wants nothing more.
+        stalls: How often the buffer rose above the mark.
+    """
+
+    def __init__(self, now_ns: Callable[[], int], *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._now_ns = now_ns
+        self._stalled_ns = 0
+        self._stalled_since_ns: int | None = None
+        self.inbound_frames = 0
+        self.stalls = 0
+        self.has_room = asyncio.Event()
+        self.has_room.set()
+
+    @property
+    def stalled_ns(self) -> int:
+        """How long the buffer was above its mark, all together, ns."""
+        since_ns = self._stalled_since_ns
+        return self._stalled_ns + (0 if since_ns is None else self._now_ns() - since_ns)
+
+    def process_event(self, event: ProtocolEvent) -> None:
+        """Process one incoming event; an application frame is never queued, so no flood fills a queue."""
+        if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
+            self.inbound_frames += 1
+            return
+        super().process_event(event)
+        if isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
+            self.has_room.set()
+
+    def eof_received(self) -> None:
+        """Take note that the client sends no more."""
+        super().eof_received()
+        self.has_room.set()
+
+    def pause_writing(self) -> None:
+        """Note that the buffer is above its mark."""
+        super().pause_writing()
+        self.stalls += 1
+        self._stalled_since_ns = self._now_ns()
+        self.has_room.clear()
+
+    def resume_writing(self) -> None:
+        """Note that the buffer is below its mark again."""
+        super().resume_writing()
+        self._end_stall()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of whoever waits for room."""
+        super().connection_lost(exc)
+        self._end_stall()
+
+    def _end_stall(self) -> None:
+        self._stalled_ns, self._stalled_since_ns = self.stalled_ns, None
+        self.has_room.set()
+
+
+class Client:
+    """One client.
+
+    Args:
+        number: 1 is the first client of the endpoint.
+        connection: Its connection, open.
+        connected_ns: Monotonic time of its accept, ns.
+
+    Attributes:
+        number: 1 is the first client of the endpoint.
+        query: The query string of its URL, without the question mark.
+        window_bits: Window of permessage-deflate that was agreed on; None without compression.
+    """
+
+    def __init__(self, number: int, connection: ClientConnection, connected_ns: int) -> None:
+        assert connection.request is not None, "the handshake is done"
+        self.number = number
+        self.query = connection.request.path.partition("?")[2]
+        self.window_bits = _window_bits(connection)
+        self._connection = connection
+        self._connected_ns = connected_ns
+        self._address = _address_text(connection.remote_address)
+        self._frames_sent = 0
+        self._bytes_sent = 0
+        self._heartbeats_sent = 0
+        self._is_leaving = False
+
+    def __str__(self) -> str:
+        return f"client {self.number} ({self._address})"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be sent to: neither side has begun to close."""
+        connection = self._connection
+        return not self._is_leaving and connection.state is State.OPEN and not connection.transport.is_closing()
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes written and not yet taken by the socket."""
+        return self._connection.transport.get_write_buffer_size()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether its buffer is below the high-water mark."""
+        return self._connection.has_room.is_set()
+
+    @property
+    def latency_ms(self) -> float:
+        """Round trip of the last ping, ms; 0 before the first."""
+        return self._connection.latency * 1e3
+
+    def write(self, wire: bytes | memoryview, frames: int) -> None:
+        """Send whole frames of the stream; the bytes must not change afterwards."""
+        self._connection.transport.write(wire)
+        self._frames_sent += frames
+        self._bytes_sent += len(wire)
+
+    def write_heartbeat(self, wire: bytes) -> None:
+        """Send a heartbeat, a whole frame."""
+        self._connection.transport.write(wire)
+        self._heartbeats_sent += 1
+
+    async def wait_for_room(self, patience_s: float) -> bool:
+        """Return when its buffer is below the high-water mark, or it is gone.
+
+        Args:
+            patience_s: How long it may take nothing at all, s.
+
+        Returns:
+            Whether it took something: False if in all that time it took not one byte.
+        """
+        has_room = self._connection.has_room
+        while not has_room.is_set():
+            before = self.buffered_bytes
+            try:
+                async with asyncio.timeout(patience_s):
+                    await has_room.wait()
+            except TimeoutError:
+                if self.buffered_bytes >= before:
+                    return False
+        return True
+
+    async def wait_closed(self) -> None:
+        """Return when the connection is gone."""
+        await self._connection.wait_closed()
+
+    def leave(self) -> None:
+        """Send it nothing more: it is about to be closed."""
+        self._is_leaving = True
+
+    async def close(self, code: int, reason: str, timeout_s: float) -> None:
+        """Close the connection; one that does not answer in time is cut.
+
+        Args:
+            code: Close code.
+            reason: Reason beside the code.
+            timeout_s: For how long to wait for it to take what is buffered and to answer, s.
+        """
+        self.leave()
+        try:
+            # The library bounds the handshake, but not its wait for the client to take what is buffered.
+            async with asyncio.timeout(timeout_s):
+                await self._connection.close(code, reason)
+        except TimeoutError:
+            self.abort()
+        await self._connection.wait_closed()
+
+    def abort(self) -> None:
+        """Cut the connection, without a word."""
+        self._connection.transport.abort()
+
+    def stats(self) -> ClientStats:
+        """Return what there is to report of it."""
+        connection = self._connection
+        return ClientStats(
+            number=self.number,
+            address=self._address,
+            query=self.query,
+            connected_ns=self._connected_ns,
+            frames_sent=self._frames_sent,
+            bytes_sent=self._bytes_sent,
+            heartbeats_sent=self._heartbeats_sent,
+            inbound_frames=connection.inbound_frames,
+            stalls=connection.stalls,
+            stalled_ns=connection.stalled_ns,
+            buffered_bytes=self.buffered_bytes,
+            latency_ms=self.latency_ms,
+            window_bits=self.window_bits,
+            close_code=connection.close_code,
+        )
+
+
+def _window_bits(connection: ClientConnection) -> int | None:
+    for extension in connection.protocol.extensions:
+        if isinstance(extension, PerMessageDeflate):
+            return extension.local_max_window_bits
+    return None
+
+
+def _address_text(address: Any) -> str:
+    """Return host and port of a socket address: of two parts for IPv4, of four for IPv6."""
+    match address:
+        case (str() as host, int() as port, *_):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return "somewhere"

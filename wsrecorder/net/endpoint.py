@@ -1,0 +1,323 @@
+"""The ``/ws/`` server of a replay: stands in for the live one, and sends at full speed.
+
+It answers as the live server does: exactly the recorded path (a query string is allowed), 403 for
+an upgrade elsewhere, 404 for a plain request; ping every 20 s; permessage-deflate for those who
+offer it. What clients send is read, counted and ignored, whatever its size.
+
+What is due goes out as one write a client, in slices of at most 256 KiB; between slices the event
+loop gets its turn and slow clients are looked after. A client that lags more than its buffer
+holds is closed with 1013 and the others do not notice (``SlowClient.CLOSE``); or all wait for it
+(``SlowClient.WAIT``), in which case less is buffered, as nothing has to be gained from more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.frames import CloseCode
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from wsrecorder.errors import EndpointError
+from wsrecorder.net.client import Client, ClientConnection, ClientStats
+from wsrecorder.net.endpoint_options import EndpointOptions, SlowClient
+from wsrecorder.net.framing import Frames, frame_one
+
+__all__ = ["Endpoint", "EndpointOptions", "Heartbeat", "SlowClient"]
+
+log = logging.getLogger(__name__)
+
+Heartbeat = Callable[[float, int], bytes | None]
+"""Makes a heartbeat's payload from the client's round trip, ms, and UTC, ns since the epoch; None: send none."""
+
+_SLICE_BYTES = 256 << 10
+_ROOM_BYTES = 1 << 20  # a buffer above this counts as a stall, and is what SlowClient.WAIT waits for
+_WINDOW_BITS = 12  # as websockets: hardly worse than 15 on messages of this size, and 1/8 of the memory
+_KEPT_STATS = 1_000
+
+# The library logs each closed port scan and failed keepalive with a traceback; we say what matters ourselves.
+_library_log = logging.getLogger(f"{__name__}.websockets")
+_library_log.addHandler(logging.NullHandler())
+_library_log.propagate = False
+
+
+class Endpoint:
+    """The server, serving while its context is open.
+
+    ::
+
+        async with Endpoint(options, now_ns=clock.now_ns, wall_ns=clock.wall_ns) as endpoint:
+            await endpoint.wait_for_clients(1)
+            await endpoint.broadcast(frames, 0, len(frames))
+
+    Args:
+        options: How it serves.
+        now_ns: Monotonic time, ns.
+        wall_ns: UTC, ns since the epoch.
+        heartbeat: Makes the heartbeats; None sends none.
+
+    Attributes:
+        options: How it serves.
+        on_join: Called with each client that has come, before anything but a heartbeat is sent to it.
+        on_leave: Called with each client that has gone.
+        clients_served: How many clients have come so far.
+        slow_closed: How many were closed because they lagged too far behind.
+        departed: Of the clients that have gone, the last thousand.
+
+    Raises:
+        EndpointError: The address or port cannot be had (on entering the context).
+    """
+
+    def __init__(
+        self,
+        options: EndpointOptions,
+        *,
+        now_ns: Callable[[], int],
+        wall_ns: Callable[[], int],
+        heartbeat: Heartbeat | None = None,
+    ) -> None:
+        self.options = options
+        self.on_join: Callable[[Client], None] | None = None
+        self.on_leave: Callable[[Client], None] | None = None
+        self.clients_served = 0
+        self.slow_closed = 0
+        self.departed: deque[ClientStats] = deque(maxlen=_KEPT_STATS)
+        self._now_ns = now_ns
+        self._wall_ns = wall_ns
+        self._heartbeat = heartbeat
+        self._server: Server | None = None
+        self._sockets: set[ClientConnection] = set()  # also those still shaking hands
+        self._clients: dict[int, Client] = {}
+        self._has_news = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        options = self.options
+        # Without context takeover a message is compressed alone, hence alike for all clients.
+        deflate = ServerPerMessageDeflateFactory(
+            server_no_context_takeover=True,
+            server_max_window_bits=_WINDOW_BITS,
+            client_max_window_bits=_WINDOW_BITS,
+        )
+        room_bytes = min(_ROOM_BYTES, options.client_buffer_bytes)
+        try:
+            self._server = await serve(
+                self._attend,
+                options.host,
+                options.port,
+                process_request=self._answer_request,
+                select_subprotocol=self._select_subprotocol,
+                create_connection=self._open_connection,  # type: ignore[arg-type]  # a factory does: it is only called
+                extensions=[deflate] if options.compression else None,
+                compression=None,
+                ping_interval=options.ping_s,
+                ping_timeout=options.ping_s,
+                close_timeout=options.close_timeout_s,
+                max_size=None,  # no inbound frame is fatal
+                write_limit=(room_bytes, room_bytes // 4),
+                logger=_library_log,
+            )
+        except OSError as exc:
+            raise _cannot_listen(options, exc) from exc
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self, code: int = CloseCode.GOING_AWAY, reason: str = "") -> None:
+        """Stop listening and close all clients, within the time allowed; does nothing the second time.
+
+        Args:
+            code: Close code: 1001 when we go, 1000 when the replay has come to its end.
+            reason: Reason beside the code.
+        """
+        assert self._server is not None, "the endpoint's context is not open"
+        self._server.close(code=code, reason=reason)
+        try:
+            async with asyncio.timeout(self.options.close_timeout_s):
+                await self._server.wait_closed()
+        except TimeoutError:
+            # Who does not read does not see the close frame either; who never sent a handshake cannot be told.
+            for connection in list(self._sockets):
+                connection.transport.abort()
+            await self._server.wait_closed()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def close_clients(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Close all clients, within the time allowed, and go on serving."""
+        await asyncio.gather(*(c.close(code, reason, self.options.close_timeout_s) for c in self.clients))
+
+    # What there is to see.
+
+    @property
+    def port(self) -> int:
+        """The port listened on."""
+        assert self._server is not None, "the endpoint's context is not open"
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        """Where to connect, such as ``ws://127.0.0.1:8000/ws/``."""
+        host = self.options.host
+        return f"ws://{f'[{host}]' if ':' in host else host}:{self.port}{self.options.path}"
+
+    @property
+    def clients(self) -> Sequence[Client]:
+        """The clients that are here now, in the order in which they came."""
+        return tuple(self._clients.values())
+
+    def stats(self) -> list[ClientStats]:
+        """Return what there is to report of each client, those that have gone first."""
+        return [*self.departed, *(client.stats() for client in self._clients.values())]
+
+    async def wait_for_clients(self, count: int) -> None:
+        """Return when so many clients are here."""
+        while len(self._clients) < count:
+            await self._has_news.wait()
+
+    # Sending.
+
+    async def broadcast(self, frames: Frames, start: int, stop: int, to: Sequence[Client] | None = None) -> int:
+        """Send the rows ``[start, stop)`` to each client that is here, in order.
+
+        A client that comes meanwhile gets what is left. Returns when all is handed to the clients'
+        transports; others run meanwhile, at least once.
+
+        Args:
+            frames: The batch.
+            start: First row.
+            stop: First row after it that is not sent.
+            to: Send to these only, rather than to all.
+
+        Returns:
+            For how long slow clients were waited for, ns.
+        """
+        waited_ns = 0
+        for first, after in frames.slices(start, stop, _SLICE_BYTES):
+            receivers = self.clients if to is None else to
+            for client in receivers:
+                if client.is_open and not self._lags(client):
+                    client.write(frames.wire(first, after, client.window_bits), after - first)
+            if self.options.slow_client is SlowClient.WAIT and not all(client.has_room for client in receivers):
+                since_ns = self._now_ns()
+                await self._wait_for_room(receivers)
+                waited_ns += self._now_ns() - since_ns
+            # The write above may only have been queued; and pings, controls and newcomers want their turn.
+            await asyncio.sleep(0)
+        return waited_ns
+
+    def _lags(self, client: Client) -> bool:
+        """Close a client that has more to take than its buffer may hold."""
+        if self.options.slow_client is SlowClient.WAIT or client.buffered_bytes <= self.options.client_buffer_bytes:
+            return False
+        self.slow_closed += 1
+        log.warning("%s lagged %d bytes behind and was closed (1013)", client, client.buffered_bytes)
+        self._dismiss(client, CloseCode.TRY_AGAIN_LATER, "too slow")
+        return True
+
+    async def _wait_for_room(self, receivers: Sequence[Client]) -> None:
+        for client in filter(lambda client: client.is_open, receivers):
+            # As long as the keepalive takes to notice that nobody is there; it cannot here, for its pings
+            # wait behind what the client does not take.
+            if not await client.wait_for_room(2 * self.options.ping_s):
+                log.warning("%s took nothing for %g s and was closed (1011)", client, 2 * self.options.ping_s)
+                self._dismiss(client, CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
+
+    def _dismiss(self, client: Client, code: int, reason: str) -> None:
+        client.leave()  # at once: the task below runs later
+        task = asyncio.create_task(client.close(code, reason, self.options.close_timeout_s))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    # Coming and going.
+
+    def _open_connection(self, *args: object, **options: object) -> ClientConnection:
+        connection = ClientConnection(self._now_ns, *args, **options)
+        self._sockets.add(connection)
+        connection.connection_lost_waiter.add_done_callback(lambda _: self._sockets.discard(connection))
+        return connection
+
+    def _answer_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        upgrades = ",".join(request.headers.get_all("Upgrade"))
+        if "websocket" not in upgrades.lower():
+            return connection.respond(404, "Not Found\n")
+        if request.path.partition("?")[0] != self.options.path:
+            return connection.respond(403, f"This endpoint is at {self.options.path}\n")
+        return None
+
+    def _select_subprotocol(self, connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        # By default the library refuses who does not offer it; the live server need not.
+        return next((subprotocol for subprotocol in offered if subprotocol == self.options.subprotocol), None)
+
+    async def _attend(self, connection: ServerConnection) -> None:
+        """See to one client from its accept to its end."""
+        assert isinstance(connection, ClientConnection)
+        self.clients_served += 1
+        client = Client(self.clients_served, connection, self._now_ns())
+        self._send_heartbeat(client)  # before it can be sent anything else
+        self._clients[client.number] = client
+        log.info("%s joined", client)
+        if self.on_join is not None:
+            self.on_join(client)
+        self._tell()
+        try:
+            await self._beat_until_gone(client)
+        finally:
+            del self._clients[client.number]
+            self.departed.append(client.stats())
+            log.info("%s left (%s)", client, connection.close_code)
+            if self.on_leave is not None:
+                self.on_leave(client)
+            self._tell()
+
+    async def _beat_until_gone(self, client: Client) -> None:
+        loop = asyncio.get_running_loop()
+        due_s = loop.time()
+        while True:
+            due_s += self.options.heartbeat_s  # absolute: heartbeats do not drift
+            try:
+                async with asyncio.timeout_at(due_s):
+                    await client.wait_closed()
+                return
+            except TimeoutError:
+                if not client.is_open:  # it has long begun to close, but does not read its way to the end
+                    client.abort()
+                self._send_heartbeat(client)
+
+    def _send_heartbeat(self, client: Client) -> None:
+        if self._heartbeat is None or not client.is_open:
+            return
+        payload = self._heartbeat(client.latency_ms, self._wall_ns())
+        if payload is not None:
+            client.write_heartbeat(frame_one(payload))
+
+    def _tell(self) -> None:
+        self._has_news.set()
+        self._has_news = asyncio.Event()
+
+
+def _cannot_listen(options: EndpointOptions, exc: OSError) -> EndpointError:
+    where = f"{options.host}:{options.port}"
+    match exc.errno:
+        case errno.EADDRINUSE:
+            return EndpointError(
+                f"port {options.port} on {options.host} is in use",
+                hint="stop what listens there, or choose another with --port (0 takes a free one)",
+            )
+        case errno.EACCES | errno.EPERM:
+            return EndpointError(f"listening on {where} is not permitted", hint="choose a port above 1023 with --port")
+    return EndpointError(
+        f"cannot listen on {where}: {exc.strerror or exc}", hint="choose an address of this machine with --host"
+    )
