@@ -19,7 +19,7 @@ import msgspec
 from wsrecorder.core.event import to_epoch_ns
 from wsrecorder.errors import UsageError
 
-__all__ = ["ENGINE", "TS_UNITS", "Dialect", "EnvelopeReader", "Restamper"]
+__all__ = ["ENGINE", "TS_UNITS", "Dialect", "EnvelopeReader", "Restamper", "top_level_digits"]
 
 TS_UNITS: Final = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0.001, "iso": 0}
 """What a time stamp can be counted in, with µs per unit; ``iso`` is ISO 8601 text."""
@@ -174,6 +174,14 @@ class Restamper:
         start, stop = span
         stamp = int(payload[start:stop]) + by_ns // self._ns_per_unit
         return payload[:start] + str(stamp).encode() + payload[stop:]
+
+    def set(self, payload: bytes, wall_ns: int) -> bytes:
+        """Return the payload with its time stamp set to ``wall_ns``, UTC ns since the epoch."""
+        span = top_level_digits(payload, self._key)
+        if span is None:
+            return payload
+        start, stop = span
+        return payload[:start] + str(wall_ns // self._ns_per_unit).encode() + payload[stop:]
 
 
 # Strings whole (so that a brace or a key inside one is never seen), and what opens or closes a level.

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 import random
-import socket
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -173,7 +173,7 @@ class FeedRecorder:
             dialect=options.dialect,
             started_ns=started_ns,
             subprotocol=self._subprotocol,
-            host=socket.gethostname(),
+            host=platform.node(),
             tool=options.tool,
         )
         sink: Sink

@@ -16,8 +16,9 @@ import sys
 import zlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ import pyarrow.compute as pc
 
 from wsrecorder.core.event import Opcode
 
-__all__ = ["Frames", "frame_columns", "frame_one"]
+__all__ = ["Frames", "frame_columns", "frame_each", "frame_one"]
 
 _FIN = 0x80
 _RSV1 = 0x40  # "this message is compressed" (RFC 7692, section 6)
@@ -97,6 +98,21 @@ class Frames:
 def frame_one(payload: bytes, opcode: Opcode = Opcode.TEXT) -> bytes:
     """Return one frame."""
     return _header(_FIN | opcode, len(payload)) + payload
+
+
+def frame_each(payloads: Sequence[bytes | None], is_text: Sequence[bool]) -> Frames:
+    """Frame payloads one by one, for those that are made just before they go out.
+
+    Args:
+        payloads: One a row; a row without payload takes no bytes.
+        is_text: Whether the frame goes out as text; one a row.
+    """
+    frames = [
+        b"" if payload is None else frame_one(payload, Opcode.TEXT if as_text else Opcode.BINARY)
+        for payload, as_text in zip(payloads, is_text, strict=True)
+    ]
+    offsets = array("q", accumulate(map(len, frames), initial=0))
+    return Frames(memoryview(b"".join(frames)), memoryview(offsets))
 
 
 def frame_columns(text: pa.Array, binary: pa.Array, is_text: pa.BooleanArray) -> Frames:

@@ -1,0 +1,214 @@
+"""What is played: one or several sessions, their window, and a reader that is ahead of the playhead.
+
+Reading, filtering and framing run on a thread, two batches ahead, and release the GIL for the most
+part; the event loop only slices what is ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final
+
+from wsrecorder.core.dialect import Restamper
+from wsrecorder.core.event import Direction, Kind
+from wsrecorder.core.heartbeat import HeartbeatMaker
+from wsrecorder.core.moment import Moment, resolve_window
+from wsrecorder.core.timeline import NO_TIME, Axis
+from wsrecorder.jobs.replay_options import ReplayOptions
+from wsrecorder.net.framing import Frames, frame_columns, frame_each
+from wsrecorder.store.columns import int64_view, times_us
+from wsrecorder.store.manifest import Manifest
+from wsrecorder.store.merge import Source, merge_batches
+from wsrecorder.store.schema import text_opcodes
+from wsrecorder.store.selection import Selection
+from wsrecorder.store.session import Store
+
+__all__ = ["PlayBatch", "Programme", "ReadAhead"]
+
+_AHEAD: Final = 2
+
+
+class PlayBatch:
+    """Consecutive frames with their times.
+
+    Attributes:
+        elapsed_ns: When each was received, session time, ns.
+        sent_us: When each says it was sent, or `NO_TIME`; empty if nobody asked.
+
+    Args:
+        rows: A record batch.
+        wants_sent: Whether times of sending are needed.
+        restamper: Rewrites time stamps as frames go out, or None.
+    """
+
+    def __init__(self, rows: Any, *, wants_sent: bool, restamper: Restamper | None) -> None:
+        self.elapsed_ns = int64_view(rows.column("elapsed_ns"))
+        self.sent_us: Sequence[int] = times_us(rows.column("sent_at"), NO_TIME) if wants_sent else ()
+        self._rows = rows
+        self._restamper = restamper
+        self._is_text = text_opcodes(rows)
+        self._frames = None if restamper else frame_columns(rows.column("text"), rows.column("binary"), self._is_text)
+
+    def frames(self, start: int, stop: int, wall_ns: int) -> tuple[Frames, int, int]:
+        """Return frames that hold the rows ``[start, stop)``, and where they stand in them.
+
+        Args:
+            start: First row.
+            stop: First row after it.
+            wall_ns: UTC at which they go out, for restamping.
+        """
+        if self._frames is not None:
+            return self._frames, start, stop
+        assert self._restamper is not None
+        rows = self._rows.slice(start, stop - start)
+        payloads = []
+        columns = (rows.column(name).to_pylist() for name in ("received_ns", "text", "binary"))
+        for received_ns, text, binary in zip(*columns, strict=True):
+            payload = binary if text is None else text.encode()
+            payloads.append(self._restamper.shift(payload, wall_ns - received_ns))
+        is_text = self._is_text.slice(start, stop - start).to_pylist()
+        return frame_each(payloads, is_text), 0, stop - start
+
+
+class Programme:
+    """One or several sessions as one stream, and the part of it that is played.
+
+    Times are counted from the beginning of the earliest session.
+
+    Attributes:
+        start_ns: Where the window begins, session time, ns.
+        stop_ns: Where it ends, not included; None is as far as the sessions go.
+        end_ns: How far the sessions have come.
+        path: Path of the feed's URL.
+        subprotocol: The subprotocol that was recorded, or None.
+
+    Args:
+        stores: The sessions.
+        options: How to replay.
+
+    Raises:
+        UsageError: The window lies outside of the sessions, or what was asked for cannot be.
+        SessionError: A session cannot be read.
+    """
+
+    def __init__(self, stores: Sequence[Store], options: ReplayOptions) -> None:
+        self._stores = stores
+        self._options = options
+        self._manifests = [store.manifest() for store in stores]
+        identities = [manifest.identity for manifest in self._manifests]
+        self._began_ns = min(identity.started_ns for identity in identities)
+        self._ended_ns = max(manifest.identity.started_ns + manifest.last_elapsed_ns for manifest in self._manifests)
+        self.end_ns = self._ended_ns - self._began_ns
+        self.path = options.path or identities[0].path
+        self.subprotocol = identities[0].subprotocol
+        self.start_ns, self.stop_ns = self.window(options.start, options.end)
+        # Each session may be of another feed; all time stamps must be of the kind that can be rewritten.
+        self._restampers = [Restamper(identity.dialect) for identity in identities] if options.restamp else []
+
+    def window(self, start: Moment | None, end: Moment | None) -> tuple[int, int | None]:
+        """Return where a window begins and ends, session time, ns.
+
+        Raises:
+            UsageError: It lies outside of the sessions.
+        """
+        return resolve_window(start, end, start_ns=self._began_ns, end_ns=self._ended_ns)
+
+    def heartbeat(self) -> HeartbeatMaker | None:
+        """Return what makes heartbeats of the endpoint's own; None where the feed has none."""
+        if self._options.verbatim:
+            return None
+        for store, manifest in zip(self._stores, self._manifests, strict=True):
+            beat = manifest.identity.dialect.heartbeat_type
+            if beat is None or beat not in manifest.types:
+                continue
+            for rows in store.batches(Selection(columns=("text",), types=frozenset({beat}))):
+                for text in rows.column("text").to_pylist():
+                    if text is not None:
+                        return HeartbeatMaker(text.encode(), manifest.identity.dialect)
+        return None
+
+    def batches(self, from_ns: int, stop_ns: int | None, types: frozenset[str] | None) -> Iterator[PlayBatch]:
+        """Yield the frames of a window in order, batch by batch.
+
+        Args:
+            from_ns: Where to begin, session time, ns.
+            stop_ns: Where to end, not included; None is as far as the sessions go.
+            types: Only messages of these types; None is all.
+        """
+        wants_sent = self._options.axis is Axis.SENT
+        restamp = bool(self._restampers)
+        columns = ["elapsed_ns", "text", "binary", "detail"]
+        columns += ["received_ns"] * restamp + ["sent_at"] * wants_sent
+        sources = []
+        for store, manifest in zip(self._stores, self._manifests, strict=True):
+            shift_ns = manifest.identity.started_ns - self._began_ns
+            selection = self._selection(manifest, tuple(columns), types, from_ns - shift_ns, stop_ns, shift_ns)
+            sources.append(Source(store.batches(selection), shift_ns))
+        rows_of = sources[0].batches if len(sources) == 1 else merge_batches(sources)
+        for rows in rows_of:
+            yield PlayBatch(rows, wants_sent=wants_sent, restamper=self._restampers[0] if restamp else None)
+
+    def _selection(
+        self, manifest: Manifest, columns: tuple[str, ...], types: frozenset[str] | None,
+        from_ns: int, stop_ns: int | None, shift_ns: int,
+    ) -> Selection:  # fmt: skip
+        beat = manifest.identity.dialect.heartbeat_type
+        own_heartbeats = not self._options.verbatim and beat is not None and beat in manifest.types
+        exclude = self._options.exclude | {beat} if own_heartbeats and beat else self._options.exclude
+        return Selection(
+            columns=columns,
+            start_ns=from_ns if from_ns > 0 else None,
+            end_ns=None if stop_ns is None else stop_ns - shift_ns,
+            types=types,
+            exclude=exclude,
+            kinds=frozenset({Kind.MESSAGE}),
+            direction=Direction.IN,
+        )
+
+
+class ReadAhead:
+    """Reads a programme on a thread, a few batches ahead of whoever takes them.
+
+    Args:
+        programme: What is played.
+        types: Only messages of these types; None is all.
+        stop_ns: Where to end, not included; None is as far as the sessions go.
+    """
+
+    def __init__(self, programme: Programme, types: frozenset[str] | None, stop_ns: int | None) -> None:
+        self._programme = programme
+        self._types = types
+        self._stop_ns = stop_ns
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wsrec-reader")
+        self._ahead: deque[Future[PlayBatch | None]] = deque()
+        self._batches: Iterator[PlayBatch] = iter(())
+
+    def begin(self, from_ns: int) -> None:
+        """Read from a session time on; what was read before is forgotten."""
+        for future in self._ahead:
+            future.cancel()
+        self._ahead.clear()
+        self._batches = self._programme.batches(from_ns, self._stop_ns, self._types)
+        for _ in range(_AHEAD):
+            self._read_one()
+
+    async def take(self) -> PlayBatch | None:
+        """Return the next batch, None at the end.
+
+        Raises:
+            SessionError: A session cannot be read any further.
+        """
+        batch = await asyncio.wrap_future(self._ahead.popleft())
+        self._read_one()
+        return batch
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _read_one(self) -> None:
+        batches = self._batches
+        self._ahead.append(self._thread.submit(next, batches, None))
