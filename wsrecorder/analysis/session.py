@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import pyarrow as pa
 
 from wsrecorder.core.event import Event, Kind, from_epoch_ns
 from wsrecorder.core.moment import parse_moment, resolve_window
 from wsrecorder.store.library import Library
 from wsrecorder.store.manifest import Health, Manifest
-from wsrecorder.store.schema import COLUMNS, SCHEMA, iter_events
+from wsrecorder.store.schema import COLUMNS, RecordBatch, Table, iter_events, to_table
 from wsrecorder.store.selection import Selection
-from wsrecorder.store.session import Store
+from wsrecorder.store.session import ParquetStore, Store
 
 if TYPE_CHECKING:
     import polars as pl
@@ -151,7 +150,7 @@ class Session:
             from_seq: First sequence number.
 
         Raises:
-            UsageError: A moment is none, or outside of the session.
+            UsageError: A moment is none, or outside of the session; or there is no such column.
         """
         start_ns, end_ns = None, None
         if start is not None or end is not None:
@@ -172,7 +171,7 @@ class Session:
             kinds=None if kinds is None else frozenset(kinds),
         )
 
-    def batches(self, **wanted: Any) -> Iterator[pa.RecordBatch]:
+    def batches(self, **wanted: Any) -> Iterator[RecordBatch]:
         """Yield events as Arrow record batches, in sequence, in bounded memory.
 
         Args:
@@ -189,24 +188,24 @@ class Session:
         for batch in self.batches(**wanted):
             yield from iter_events(batch)
 
-    def table(self, **wanted: Any) -> pa.Table:
+    def table(self, **wanted: Any) -> Table:
         """Return events as an Arrow table, all of them in memory.
 
         Args:
             **wanted: As for `select`.
         """
         selection = self.select(**wanted)
-        schema = pa.schema([SCHEMA.field(name) for name in selection.columns])
-        return pa.Table.from_batches(self.store.batches(selection), schema=schema)
+        return to_table(self.store.batches(selection), selection.columns)
 
     def lazy(self) -> pl.LazyFrame:
         """Return all events as a Polars lazy frame; a sealed session is read only as far as a query needs.
 
-        Columns are those of a segment, see ``docs/format.md``.
+        Columns are those of a segment, see ``docs/format.md``. Polars reads the segments by itself, so that
+        their checksums are not looked at: `events` and its like do that.
         """
         import polars as pl  # heavy: half a second that only its users should pay
 
-        segments = sorted((self.path / "events").glob("*.parquet")) if self.path.is_dir() else []
+        segments = self.store.segment_paths() if isinstance(self.store, ParquetStore) else []
         if segments and self.store.manifest().sealed:
             return pl.scan_parquet(segments)
         frame = pl.from_arrow(self.table())

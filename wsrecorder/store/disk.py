@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -16,8 +16,10 @@ from wsrecorder.errors import StorageError
 
 __all__ = [
     "create",
+    "discard",
+    "list_names",
     "make_directory",
-    "open_to_read",
+    "move_aside",
     "publish",
     "remove",
     "replace_atomically",
@@ -75,20 +77,29 @@ def create(path: Path) -> IO[bytes]:
         return path.open("xb", buffering=1 << 20)
 
 
-def open_to_read(path: Path) -> IO[bytes]:
-    """Open a file for reading.
+def list_names(path: Path) -> list[str]:
+    """Return the names in a folder, sorted; none where there is no folder.
 
-    Raises:
-        FileNotFoundError: It is not there; a journal can be sealed away at any moment.
-        StorageError: The disk refuses.
+    Unlike a glob it does not take a folder that may not be read for an empty one.
     """
     try:
-        return path.open("rb")
+        return sorted(entry.name for entry in path.iterdir())
     except FileNotFoundError:
-        raise
+        return []
     except OSError:
         with storage_errors(path):
             raise
+
+
+def move_aside(path: Path, suffix: str) -> Path:
+    """Rename a file out of the way, to a name that nobody has yet, and return it."""
+    aside = path.with_name(path.name + suffix)
+    number = 2
+    while aside.exists():
+        aside = path.with_name(f"{path.name}{suffix}{number}")
+        number += 1
+    publish(path, aside)
+    return aside
 
 
 def sync(file: IO[bytes]) -> None:
@@ -121,14 +132,23 @@ def publish(temporary: Path, path: Path) -> None:
 def replace_atomically(path: Path, content: bytes) -> None:
     """Write a whole small file so that a reader sees the old one or the new one."""
     temporary = path.with_name(path.name + ".tmp")
-    with storage_errors(path):
-        with temporary.open("wb") as file:
+    try:
+        with storage_errors(path), temporary.open("wb") as file:
             file.write(content)
             sync(file)
         publish(temporary, path)
+    except StorageError:
+        discard(temporary)
+        raise
 
 
 def remove(path: Path) -> None:
     """Remove a file; nothing happens where there is none."""
     with storage_errors(path):
         path.unlink(missing_ok=True)
+
+
+def discard(temporary: Path) -> None:
+    """Remove a file that did not come to be, before it fills the disk; what went wrong before is what counts."""
+    with suppress(OSError):
+        temporary.unlink()

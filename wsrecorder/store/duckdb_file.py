@@ -1,9 +1,10 @@
 """A session in a DuckDB file: table ``events`` with the columns of a segment, one transaction a batch.
 
-DuckDB lets one process write a file and nobody else open it meanwhile. To read a session that is
-still being recorded, its file and write-ahead log are copied first: the file changes only at a
+DuckDB lets one process write a file and nobody else open it meanwhile. To read a session that another
+process still records, its file and write-ahead log are copied first: the file changes only at a
 checkpoint, so a copy that saw no checkpoint is what a crash at that moment would have left, and
-opens as such.
+opens as such. The process that records must never do so itself: closing any file takes away its own
+locks on it (fcntl), and with them DuckDB's. It gets a second connection instead.
 """
 
 from __future__ import annotations
@@ -11,19 +12,21 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import duckdb
 import pyarrow as pa
 
 from wsrecorder.errors import SegmentDamaged, SessionError, SessionNotFound, StorageError
+from wsrecorder.store import disk
 from wsrecorder.store.manifest import Identity, Manifest, Tally
-from wsrecorder.store.schema import COLUMNS, conform
+from wsrecorder.store.schema import conform
 from wsrecorder.store.selection import Selection
+from wsrecorder.store.sequence import Sequence
 
-__all__ = ["DuckDbStore", "DuckDbWriter", "connect_to_read"]
+__all__ = ["DuckDbStore", "DuckDbWriter", "connect_to_read", "log_of"]
 
 _CREATE_EVENTS: Final = """
 CREATE TABLE events (
@@ -34,10 +37,9 @@ CREATE TABLE events (
 _CREATE_SESSION: Final = "CREATE TABLE session (manifest VARCHAR NOT NULL)"
 
 # Nothing is fetched from the network behind the user's back.
-_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-}
+_Config: TypeAlias = dict[str, str | bool | int | float | list[str]]
+_CONFIG: Final[_Config] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+_WRITER_CONFIG: Final[_Config] = {**_CONFIG, "threads": 1}
 
 _BATCH_ROWS: Final = 16_384
 
@@ -56,14 +58,15 @@ class DuckDbWriter:
     def __init__(self, path: Path, identity: Identity) -> None:
         self.path = path
         self.manifest = Manifest(identity=identity)
-        if path.exists():
-            raise StorageError(
-                f"{path} is there already; a recording is never written into another",
-                hint="name a new file with --into, or move this one away",
-            )
+        for taken in (path, log_of(path)):  # a log without its file would be played into the new one
+            if taken.exists():
+                raise StorageError(
+                    f"{taken} is there already; a recording is never written into another",
+                    hint="name a new file with --into, or move this one away",
+                )
         with _storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = duckdb.connect(path, config={**_CONFIG, "threads": 1})
+            self._connection = duckdb.connect(path, config=_WRITER_CONFIG)
             self._connection.execute(_CREATE_EVENTS)
             self._connection.execute(_CREATE_SESSION)
             self._store_manifest()
@@ -71,7 +74,7 @@ class DuckDbWriter:
     @property
     def size_bytes(self) -> int:
         """Bytes on disk, write-ahead log included."""
-        log = _log_of(self.path)
+        log = log_of(self.path)
         return self.path.stat().st_size + (log.stat().st_size if log.exists() else 0)
 
     def append(self, batch: pa.RecordBatch) -> None:
@@ -129,6 +132,10 @@ class DuckDbStore:
         with connect_to_read(self.path) as connection:
             return self._manifest_in(connection)
 
+    def identity(self) -> Identity:
+        """Return what the session is."""
+        return self.stored_manifest().identity
+
     def manifest(self) -> Manifest:
         """Return the manifest; counted from the events where the recording did not end properly."""
         with connect_to_read(self.path) as connection:
@@ -146,10 +153,11 @@ class DuckDbStore:
         """Yield the events wanted as record batches, in sequence; empty ones are left out.
 
         Raises:
-            SegmentDamaged: The file cannot be read.
+            SegmentDamaged: The file cannot be read, or the sequence has a hole; what came before was yielded.
         """
         with connect_to_read(self.path) as connection:
-            for batch in _select(connection, self.path, selection):
+            manifest = self._manifest_in(connection)
+            for batch in _select(connection, self.path, selection, manifest.events):
                 wanted = selection.apply(batch)
                 if len(wanted):
                     yield wanted
@@ -166,61 +174,69 @@ class DuckDbStore:
         return Manifest.from_json(rows[0][0].encode(), self.path)
 
 
-def _select(connection: duckdb.DuckDBPyConnection, path: Path, selection: Selection) -> Iterator[pa.RecordBatch]:
-    """Yield rows in the order they were inserted, which DuckDB keeps; ranges are pushed into its zone maps."""
+def _select(
+    connection: duckdb.DuckDBPyConnection, path: Path, selection: Selection, events: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """Yield rows in the order they were inserted, which DuckDB keeps; ranges are pushed into its zone maps.
+
+    Args:
+        connection: To the file.
+        path: Of the file.
+        selection: Which rows.
+        events: How many the file holds at least.
+    """
     conditions = [f"seq >= {selection.from_seq}"]
     if selection.start_ns is not None:
         conditions.append(f"elapsed_ns >= {selection.start_ns}")
     if selection.end_ns is not None:
         conditions.append(f"elapsed_ns < {selection.end_ns}")
-    columns = ", ".join(f'"{name}"' for name in COLUMNS if name in selection.columns_read())
+    columns = ", ".join(f'"{name}"' for name in selection.columns_read())
     query = f"SELECT {columns} FROM events WHERE {' AND '.join(conditions)}"
+    sequence = Sequence(path.name, selection)
     try:
         for batch in connection.sql(query).to_arrow_reader(_BATCH_ROWS):
             if len(batch):
+                sequence.check(batch)
                 yield conform(batch)
-    except duckdb.Error as exc:
+    except (duckdb.Error, pa.ArrowException, OSError) as exc:
         raise _damaged(path, exc) from exc
+    sequence.check_end(events)
 
 
 @contextmanager
 def connect_to_read(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Give a connection to a session's file that cannot write to it; of a copy while it is being recorded.
+    """Give a connection to read a session's file; to a copy of it while another process records.
 
     Raises:
         SegmentDamaged: The file cannot be read.
+        StorageError: It cannot be copied.
     """
-    try:
-        connection = duckdb.connect(path, read_only=True, config=_CONFIG)
-    except (duckdb.IOException, duckdb.ConnectionException):
-        # Another process holds the lock, or this one records: both show as an error here.
-        with tempfile.TemporaryDirectory(prefix="wsrec-") as folder:
-            copy = _snapshot(path, Path(folder))
+    with ExitStack() as stack:
+        try:
             try:
-                connection = duckdb.connect(copy, read_only=True, config=_CONFIG)
-            except duckdb.Error as exc:
-                raise _damaged(path, exc) from exc
-            with connection:
-                yield connection
-        return
-    except duckdb.Error as exc:
-        raise _damaged(path, exc) from exc
-    with connection:
-        yield connection
+                connection = duckdb.connect(path, read_only=True, config=_CONFIG)
+            except duckdb.ConnectionException:  # this process records it
+                connection = duckdb.connect(path, config=_WRITER_CONFIG)
+            except duckdb.IOException:  # another process holds the lock, or it is no DuckDB file
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="wsrec-"))
+                connection = duckdb.connect(_snapshot(path, Path(folder)), read_only=True, config=_CONFIG)
+        except duckdb.Error as exc:
+            raise _damaged(path, exc) from exc
+        yield stack.enter_context(connection)
 
 
 def _snapshot(path: Path, folder: Path) -> Path:
     """Copy a file and its write-ahead log as a crash at one moment would have left them."""
     copy = folder / path.name
-    for _ in range(20):
-        before = _state(path)
-        shutil.copyfile(path, copy)
-        log = _log_of(path)
-        _log_of(copy).unlink(missing_ok=True)
-        with suppress(FileNotFoundError):  # there is none right after a checkpoint
-            shutil.copyfile(log, _log_of(copy))
-        if _state(path) == before:
-            return copy
+    with disk.storage_errors(path):
+        for _ in range(20):
+            before = _state(path)
+            shutil.copyfile(path, copy)
+            log_of(copy).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # there is none right after a checkpoint
+                shutil.copyfile(log_of(path), log_of(copy))
+            if _state(path) == before:
+                return copy
     raise StorageError(
         f"{path} changed under every try to copy it", hint="try again, or wait until its recording has ended"
     )
@@ -231,13 +247,14 @@ def _state(path: Path) -> tuple[int, int]:
     return stat.st_mtime_ns, stat.st_size
 
 
-def _log_of(path: Path) -> Path:
+def log_of(path: Path) -> Path:
+    """Return where DuckDB keeps the write-ahead log of a file."""
     return path.with_name(path.name + ".wal")
 
 
-def _damaged(path: Path, exc: duckdb.Error) -> SegmentDamaged:
+def _damaged(path: Path, exc: Exception) -> SegmentDamaged:
     return SegmentDamaged(
-        f"{path} cannot be read: {str(exc).splitlines()[0]}",
+        f"{path} cannot be read: {(str(exc).splitlines() or [type(exc).__name__])[0]}",
         hint="restore it from a copy, or check that it is a session",
     )
 

@@ -4,25 +4,31 @@ Each record batch carries the number of its first event and a checksum over its 
 metadata, since IPC has neither. A journal may end anywhere: a process was killed, the disk was full,
 or it is being written right now. A reader takes whole batches from the start and stops at the first
 that is cut, damaged, or out of sequence: what it yields is always a prefix of what was written.
+
+Arrow takes the end of the file for the end of the stream, and 8 zero bytes as well. Only the marker that
+`JournalWriter.close` leaves is an end; anything else after the last whole batch is a cut tail.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 from pyarrow import ipc
 
+from wsrecorder.errors import FormatTooNew, SegmentDamaged, StorageError
 from wsrecorder.store import disk
-from wsrecorder.store.schema import SCHEMA
+from wsrecorder.store.schema import SCHEMA, check_version
 
 __all__ = ["JournalReader", "JournalWriter"]
 
 _FIRST_SEQ: Final = b"wsrec.first_seq"
 _CHECKSUM: Final = b"wsrec.crc32"
+_END: Final = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 class JournalWriter:
@@ -73,20 +79,22 @@ class JournalWriter:
         """End the stream; the journal is complete.
 
         Raises:
-            StorageError: The disk refuses.
+            StorageError: The disk refuses; what was synced stays readable.
         """
-        with disk.storage_errors(self.path):
-            self._stream.close()
-            disk.sync(self._file)
-            self._file.close()
+        try:
+            with disk.storage_errors(self.path):
+                self._stream.close()
+                disk.sync(self._file)
+                self._file.close()
+        except StorageError:
+            self.abandon()
+            raise
 
     def abandon(self) -> None:
         """Let go of the file after an error, as it is: what was synced stays readable."""
-        try:
+        # Where the buffer cannot be written, the batches that it holds were never acknowledged.
+        with suppress(OSError):
             self._file.close()
-        except OSError:
-            # The buffer could not be written; the batches that it held were never acknowledged.
-            self._file.raw.close()  # type: ignore[attr-defined]
 
 
 class JournalReader:
@@ -94,7 +102,7 @@ class JournalReader:
 
     Attributes:
         metadata: What the writer left there; empty when the journal has not even a header.
-        whole_bytes: Where the last whole batch ends.
+        whole_bytes: Where the last whole batch ends, or the header when there is none.
         size_bytes: Size of the file when it was opened.
         trouble: Why reading ended before the end of the file, or None.
 
@@ -104,6 +112,7 @@ class JournalReader:
     Raises:
         FileNotFoundError: It was sealed away meanwhile.
         StorageError: The disk refuses.
+        FormatTooNew: A newer wsrec wrote it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -111,23 +120,40 @@ class JournalReader:
         self.whole_bytes = 0
         self.trouble: str | None = None
         self.metadata: dict[str, str] = {}
-        with disk.open_to_read(path) as file:
-            self.size_bytes = file.seek(0, 2)
-        with disk.storage_errors(path):
+        try:
             # No mapping: a file that shrinks under a mapping kills the process.
             self._source = pa.OSFile(str(path), "r")
+        except FileNotFoundError:
+            raise
+        except OSError:
+            with disk.storage_errors(path):
+                raise
+        self.size_bytes: int = self._source.size()
+        self._stream = self._open()
         try:
-            self._stream = ipc.open_stream(self._source)
+            check_version(self.metadata.get("wsrec.format_version", ""), path)
+        except FormatTooNew:
+            self.close()
+            raise
+        except SegmentDamaged:
+            pass  # batches have checksums of their own: without a sound header they are readable all the same
+
+    def _open(self) -> ipc.RecordBatchStreamReader | None:
+        """Read the header; without one there are no batches."""
+        if not self.size_bytes:
+            return None
+        try:
+            stream = ipc.open_stream(self._source)
         except (pa.ArrowException, OSError) as exc:
-            self._stream = None
             self._stop(exc)
-            return
+            return None
+        found = stream.schema.metadata or {}
+        self.metadata = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in found.items()}
         self.whole_bytes = self._source.tell()
-        found = self._stream.schema.metadata or {}
-        self.metadata = {key.decode(): value.decode() for key, value in found.items()}
-        if not self._stream.schema.equals(SCHEMA):
-            self._stream = None
+        if not stream.schema.equals(SCHEMA):
             self.trouble = "its columns are of another format"
+            return None
+        return stream
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield whole batches in order; ends without an error at a cut, see ``trouble``."""
@@ -158,16 +184,16 @@ class JournalReader:
         self._source.close()
 
     def _finish(self) -> None:
-        # A stream that was closed properly ends with 8 bytes; without them it was cut between two batches,
-        # or is still being written. Zeros that a power loss left behind read as such an end too.
-        rest = self.size_bytes - self.whole_bytes
-        if rest > 8:
-            self.trouble = f"{rest} bytes after the last whole batch"
-        else:
-            self.whole_bytes += rest
+        """Tell an end from a cut: what follows the last whole batch is the marker, nothing, or a cut tail."""
+        self._source.seek(self.whole_bytes)
+        rest = self._source.read(len(_END) + 1)
+        if rest == _END:
+            self.whole_bytes += len(rest)
+        elif rest:
+            self.trouble = f"{max(self.size_bytes - self.whole_bytes, len(rest))} bytes after the last whole batch"
 
     def _stop(self, exc: Exception) -> None:
-        self.trouble = str(exc).splitlines()[0]
+        self.trouble = (str(exc).splitlines() or [type(exc).__name__])[0]
 
 
 def _is_whole(batch: pa.RecordBatch, marks: pa.KeyValueMetadata | None, expected_seq: int | None) -> bool:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from wsrecorder.core.event import from_epoch_ns
-from wsrecorder.errors import SessionNotFound, UsageError
+from wsrecorder.core.event import from_epoch_ns, to_epoch_ns
+from wsrecorder.errors import SessionError, SessionNotFound, UsageError
+from wsrecorder.store import disk
 from wsrecorder.store.duckdb_file import DuckDbStore
 from wsrecorder.store.manifest import MANIFEST_NAME
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore, Store
@@ -60,12 +62,12 @@ class Library:
         self.path = path
 
     def paths(self) -> list[Path]:
-        """Return where its sessions are, oldest first."""
-        try:
-            entries = sorted(self.path.iterdir(), key=lambda entry: entry.name)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        return [entry for entry in entries if _is_session(entry)]
+        """Return where its sessions are, oldest first.
+
+        Raises:
+            StorageError: The library may not be read, or is a file.
+        """
+        return [self.path / name for name in disk.list_names(self.path) if _is_session(self.path / name)]
 
     def find(self, reference: str) -> Store:
         """Return the session that goes by a path, an id, a unique prefix of an id, a name, or ``latest``.
@@ -85,7 +87,7 @@ class Library:
         exact = [path for path in paths if _id(path) == reference]
         matches = exact or [path for path in paths if _id(path).startswith(reference)]
         # Of several recordings under one name the newest is meant, as with latest.
-        named = [path for path in paths if _id(path).partition("-")[2] == reference]
+        named = [path for path in paths if _is_named(path, reference)]
         if len(matches) == 1:
             return open_store(matches[0])
         if not matches and named:
@@ -120,8 +122,6 @@ class Library:
         Raises:
             StorageError: The disk refuses.
         """
-        from wsrecorder.store import disk
-
         stem = new_id(name, started_ns)
         for number in range(1, 10_000):
             session_id = stem if number == 1 else f"{stem}-{number}"
@@ -141,22 +141,36 @@ class Library:
 
 
 def _is_session(path: Path) -> bool:
-    if path.suffix == DUCKDB_SUFFIX:
-        return path.is_file()
-    return (path / MANIFEST_NAME).is_file() or (path / EVENTS_FOLDER).is_dir()
+    if path.is_dir():
+        return (path / MANIFEST_NAME).is_file() or (path / EVENTS_FOLDER).is_dir()
+    return path.suffix == DUCKDB_SUFFIX and path.is_file()
 
 
 def _id(path: Path) -> str:
-    return path.name.removesuffix(DUCKDB_SUFFIX)
+    return path.name if path.is_dir() else path.name.removesuffix(DUCKDB_SUFFIX)
+
+
+def _is_named(path: Path, name: str) -> bool:
+    """Return whether a session was recorded under a name; its id says so, but for a number at its end."""
+    found = _id(path).partition("-")[2]
+    if found == name:
+        return True
+    # The second of one name in one second; or one that was named so.
+    if not re.fullmatch(re.escape(name) + r"-\d+", found):
+        return False
+    try:
+        return open_store(path).identity().name == name
+    except SessionError:
+        return False
 
 
 def _began(path: Path) -> tuple[int, str]:
     """Return a key that sorts sessions by their beginning; a DuckDB file's name need not tell it."""
-    if path.suffix == DUCKDB_SUFFIX:
-        return open_store(path).manifest().identity.started_ns, path.name
-    stamp = re.match(r"(\d{8})T(\d{6})Z", path.name)
-    if stamp is None:
+    stamp = re.match(r"\d{8}T\d{6}Z", path.name)
+    if stamp is not None and path.is_dir():
+        return to_epoch_ns(datetime.strptime(stamp[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)), path.name
+    try:
+        return open_store(path).identity().started_ns, path.name
+    except SessionError:
+        # One that cannot be read must not hide the others.
         return path.stat().st_mtime_ns, path.name
-    from datetime import UTC, datetime
-
-    return round(datetime.strptime(stamp[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()) * 10**9, path.name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +20,9 @@ import pyarrow.compute as pc
 
 from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.event import Kind, from_epoch_ns
-from wsrecorder.errors import FormatTooNew, SessionError, UsageError
+from wsrecorder.errors import SegmentDamaged, SessionError, UsageError
 from wsrecorder.store import disk
-from wsrecorder.store.schema import FORMAT_VERSION
+from wsrecorder.store.schema import FORMAT_VERSION, check_version
 from wsrecorder.store.segment import SegmentInfo
 
 __all__ = ["MANIFEST_NAME", "Health", "Identity", "Manifest", "Tally", "redact_url"]
@@ -76,21 +77,32 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     tool: str = ""
 
     def to_metadata(self) -> dict[str, str]:
-        """Return it as entries for a Parquet footer or an Arrow schema."""
-        return {"wsrec.format_version": str(FORMAT_VERSION), "wsrec.session": msgspec.json.encode(self).decode()}
+        """Return it as entries for a Parquet footer or an Arrow schema, with a checksum of their own."""
+        content = msgspec.json.encode(self)
+        return {
+            "wsrec.format_version": str(FORMAT_VERSION),
+            "wsrec.session": content.decode(),
+            "wsrec.session_crc32": _crc32(content),
+        }
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str], path: Path) -> Identity:
         """Return what `to_metadata` wrote.
 
         Raises:
-            FormatTooNew: Another version of the format wrote it.
-            SessionError: It is not there or not readable.
+            FormatTooNew: A newer wsrec wrote it.
+            SessionError: It is not there, damaged, or not readable.
         """
-        _check_version(metadata.get("wsrec.format_version", ""), path)
+        check_version(metadata.get("wsrec.format_version", ""), path)
         try:
-            return msgspec.json.decode(metadata["wsrec.session"], type=cls)
-        except (KeyError, msgspec.MsgspecError) as exc:
+            content = metadata["wsrec.session"].encode()
+            if metadata["wsrec.session_crc32"] != _crc32(content):
+                raise SegmentDamaged(
+                    f"{path} does not say intact to which session it belongs: the checksum does not match",
+                    hint='restore it from a copy; "wsrec verify" names all that is wrong',
+                )
+            return msgspec.json.decode(content, type=cls)
+        except (KeyError, msgspec.MsgspecError, UsageError) as exc:
             raise SessionError(
                 f"{path} does not say to which session it belongs",
                 hint='it was not written by wsrec; bring foreign files in with "wsrec import"',
@@ -115,6 +127,16 @@ class Tally:
         self.types: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.last_elapsed_ns = 0
+
+    @classmethod
+    def from_manifest(cls, manifest: Manifest) -> Tally:
+        """Return a tally that goes on from what a manifest says."""
+        tally = cls()
+        tally.events, tally.size_bytes = manifest.events, manifest.size_bytes
+        tally.types.update(manifest.types)
+        tally.kinds.update({Kind.MESSAGE: manifest.messages, Kind.OPEN: manifest.connections, Kind.GAP: manifest.gaps})
+        tally.last_elapsed_ns = manifest.last_elapsed_ns
+        return tally
 
     @property
     def messages(self) -> int:
@@ -181,6 +203,7 @@ class Manifest(msgspec.Struct, kw_only=True):
         started_ns = self.identity.started_ns
         content["start"] = from_epoch_ns(started_ns).isoformat()
         content["end"] = from_epoch_ns(started_ns + self.last_elapsed_ns).isoformat()
+        content["crc32"] = _crc32(_canonical(content))
         return json.dumps(content, indent=2).encode() + b"\n"
 
     @classmethod
@@ -189,30 +212,42 @@ class Manifest(msgspec.Struct, kw_only=True):
 
         Raises:
             FormatTooNew: A newer wsrec wrote it.
-            SessionError: It is not readable.
+            SessionError: It is not readable, or not as it was written.
         """
         try:
             found = json.loads(content)
-            _check_version(str(found["format_version"]), path)
-            return msgspec.convert(found, cls)
-        except (ValueError, KeyError, TypeError, msgspec.MsgspecError, UsageError) as exc:
-            raise SessionError(
-                f"{path} is not a manifest: {str(exc).splitlines()[0]}",
-                hint="move it away: the session is readable without it",
-            ) from exc
+            check_version(str(found["format_version"]), path)
+            crc32 = found.pop("crc32", None)
+            manifest = msgspec.convert(found, cls)
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            msgspec.MsgspecError,
+            UsageError,
+        ) as exc:
+            raise SessionError(f"{path} is not a manifest: {str(exc).splitlines()[0]}", hint=_WITHOUT) from exc
+        if crc32 != _crc32(_canonical(found)):
+            raise SessionError(f"{path} is not as wsrec wrote it: the checksum does not match", hint=_WITHOUT)
+        return manifest
 
     def write(self, folder: Path) -> None:
         """Replace the manifest of a session's folder atomically."""
         disk.replace_atomically(folder / MANIFEST_NAME, self.to_json())
 
 
-def _check_version(found: str, path: Path) -> None:
-    version = int(found) if re.fullmatch(r"\d{1,9}", found) else None
-    if version is not None and version > FORMAT_VERSION:
-        raise FormatTooNew(
-            f"{path} is of format version {version}, this wsrec knows versions up to {FORMAT_VERSION}",
-            hint="upgrade wsrec to read it",
-        )
+_WITHOUT: Final = 'run "wsrec recover" to have it written anew; the session is readable without it too'
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    """Return JSON that is the same however the file is laid out."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _crc32(content: bytes) -> str:
+    return f"{zlib.crc32(content):08x}"
 
 
 _SECRET = re.compile(r"key|token|secret|passw|auth|sign|credential|jwt|session", re.IGNORECASE)

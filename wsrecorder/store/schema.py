@@ -6,30 +6,43 @@
 from __future__ import annotations
 
 import json
+import re
 from array import array
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from wsrecorder.core.dialect import EnvelopeReader
 from wsrecorder.core.event import Batch, Direction, Event, Kind, Opcode
+from wsrecorder.errors import FormatTooNew, SegmentDamaged
 
 __all__ = [
     "COLUMNS",
     "FORMAT_VERSION",
     "NOT_UTF8",
     "SCHEMA",
+    "RecordBatch",
+    "Table",
+    "check_version",
     "conform",
     "encode",
     "from_rows",
     "iter_events",
     "text_opcodes",
+    "to_table",
 ]
 
 FORMAT_VERSION: Final = 1
 """Version of the layout on disk; a reader refuses a newer one."""
+
+RecordBatch: TypeAlias = pa.RecordBatch
+"""Arrow's record batch, under a name for layers that do not build columns themselves."""
+
+Table: TypeAlias = pa.Table
+"""Arrow's table, likewise."""
 
 _WORD: Final = pa.dictionary(pa.int32(), pa.string())
 
@@ -231,4 +244,39 @@ def conform(batch: pa.RecordBatch) -> pa.RecordBatch:
         if pa.types.is_dictionary(wanted) and not pa.types.is_dictionary(column.type):
             column = column.cast(pa.string()).dictionary_encode()
         columns.append(column if column.type.equals(wanted) else column.cast(wanted))
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+    # Fields of SCHEMA, not names alone: else the columns would be nullable, which is another schema.
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema([SCHEMA.field(name) for name in batch.schema.names]))
+
+
+def to_table(batches: Iterable[pa.RecordBatch], columns: Iterable[str]) -> pa.Table:
+    """Return record batches as one table, all of them in memory.
+
+    Args:
+        batches: Any number, none included.
+        columns: Their columns, of `SCHEMA`.
+    """
+    return pa.Table.from_batches(batches, schema=pa.schema([SCHEMA.field(name) for name in columns]))
+
+
+def check_version(found: str, path: Path) -> None:
+    """Refuse what a newer wsrec wrote, and what no wsrec did.
+
+    Args:
+        found: The format version, as digits.
+        path: The file that says so.
+
+    Raises:
+        FormatTooNew: A newer wsrec wrote it.
+        SegmentDamaged: It is no version.
+    """
+    version = int(found) if re.fullmatch(r"[0-9]{1,9}", found) else 0
+    if version > FORMAT_VERSION:
+        raise FormatTooNew(
+            f"{path} is of format version {version}, this wsrec knows versions up to {FORMAT_VERSION}",
+            hint="upgrade wsrec to read it",
+        )
+    if version < 1:
+        raise SegmentDamaged(
+            f"{path} names {found!r} as its format version, expected a number from 1 on",
+            hint='it is damaged, or was not written by wsrec; bring foreign files in with "wsrec import"',
+        )

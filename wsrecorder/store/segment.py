@@ -1,26 +1,30 @@
 """A sealed segment: one immutable Parquet file of consecutive events.
 
-It is written under a temporary name, synced, renamed, its folder synced, and read back in full. Only
-then may its journal go.
+It is written under a temporary name, synced, read back in full, renamed, and its folder synced. Only
+then may its journal go: whatever has a segment's name was readable to the last byte once.
+
+Parquet's own checksums cover pages, not what leads to them, and Arrow trusts the footer so far that a
+damaged one can end the process. So the footer holds a checksum over the whole file, and a segment is
+opened only after that was found right.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsrecorder.errors import SegmentDamaged
-from wsrecorder.store import disk
-from wsrecorder.store.schema import SCHEMA
+from wsrecorder.store import disk, stamp
+from wsrecorder.store.schema import SCHEMA, check_version
 
-__all__ = ["Segment", "SegmentInfo", "check_segment", "segment_metadata", "write_segment"]
+__all__ = ["Segment", "SegmentInfo", "check_segment", "write_segment"]
 
 _GROUP_ROWS: Final = 65_536
 _GROUP_BYTES: Final = 16 << 20
@@ -57,8 +61,10 @@ class SegmentInfo(msgspec.Struct, frozen=True, kw_only=True):
         return self.first_seq + self.rows
 
 
-def write_segment(batches: Iterable[pa.RecordBatch], path: Path, metadata: dict[str, str]) -> SegmentInfo:
-    """Write record batches of `SCHEMA` as a segment, and read it back.
+def write_segment(
+    batches: Iterable[pa.RecordBatch], path: Path, metadata: dict[str, str], *, rows: int | None = None
+) -> SegmentInfo:
+    """Write record batches of `SCHEMA` as a segment, and read it back before it gets its name.
 
     At most one row group is held in memory at a time.
 
@@ -66,28 +72,41 @@ def write_segment(batches: Iterable[pa.RecordBatch], path: Path, metadata: dict[
         batches: At least one event, in order.
         path: Its final name.
         metadata: Goes into the footer, so that the manifest can be rebuilt from it.
+        rows: How many events there must be; None is as many as the batches hold.
 
     Raises:
-        StorageError: The disk refuses; nothing goes by the final name then.
-        SegmentDamaged: What was read back is not what was written.
+        StorageError: The disk refuses.
+        SegmentDamaged: What was read back is not what was written, or not all that there must be.
+            Whatever the error, nothing goes by the final name then.
     """
     temporary = path.with_name(path.name + ".tmp")
-    with disk.storage_errors(path):
-        rows = 0
-        with temporary.open("wb") as file:
-            with _writer(file, metadata) as writer:
-                for group in _row_groups(batches):
-                    writer.write_table(group, row_group_size=_GROUP_ROWS)
-                    rows += group.num_rows
+    try:
+        with disk.storage_errors(path), temporary.open("wb+") as file:
+            written = _write(batches, file, metadata)
+            stamp.fill_in(file)
             disk.sync(file)
-    disk.publish(temporary, path)
-    info = check_segment(path)
-    if info.rows != rows:
-        raise SegmentDamaged(
-            f"{path} holds {info.rows} events, {rows} were written",
-            hint="check the disk; the journal beside it still holds them",
-        )
-    return info
+        info = check_segment(temporary)
+        if info.rows != written or rows not in (None, written):
+            raise SegmentDamaged(
+                f"{path} holds {info.rows} events, expected {written if rows is None else rows}",
+                hint="check the disk; the journal beside it was left as it is",
+            )
+        disk.publish(temporary, path)
+    except BaseException:
+        disk.discard(temporary)
+        raise
+    return msgspec.structs.replace(info, name=path.name)
+
+
+def _write(batches: Iterable[pa.RecordBatch], file: IO[bytes], metadata: dict[str, str]) -> int:
+    """Write the Parquet file, its checksum still blank, and return how many events it holds."""
+    rows = 0
+    with _writer(file, metadata) as writer:
+        for group in _row_groups(batches):
+            writer.write_table(group, row_group_size=_GROUP_ROWS)
+            rows += group.num_rows
+        writer.add_key_value_metadata(stamp.BLANK_ENTRY)
+    return rows
 
 
 def _writer(file: object, metadata: dict[str, str]) -> pq.ParquetWriter:
@@ -123,25 +142,24 @@ def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held)
 
 
-@dataclass(frozen=True, slots=True)
 class Segment:
-    """A sealed segment, opened by its footer.
+    """A sealed segment, opened after its checksum was found right.
 
     Args:
         path: The Parquet file.
 
     Raises:
-        SegmentDamaged: It is missing or its footer cannot be read.
+        SegmentDamaged: It is missing, or not as it was written.
+        FormatTooNew: A newer wsrec wrote it.
     """
 
-    path: Path
-    _file: pq.ParquetFile = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        with _damage(self.path):
-            # Pages are checked as they are read: bad memory or a bad disk is found, not replayed.
-            opened = pq.ParquetFile(self.path, page_checksum_verification=True)
-        object.__setattr__(self, "_file", opened)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _damage(path):
+            stamp.check(path)
+            # Pages are checked as they are read too: what the memory damages in between is found, not replayed.
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+        check_version(self.metadata.get("wsrec.format_version", ""), path)
 
     @property
     def rows(self) -> int:
@@ -151,7 +169,19 @@ class Segment:
     @property
     def metadata(self) -> dict[str, str]:
         """What the writer left in the footer."""
-        return segment_metadata(self._file)
+        with _damage(self.path):
+            found = self._file.schema_arrow.metadata or {}
+            return {key.decode(): value.decode() for key, value in found.items()}
+
+    def layout_faults(self) -> Iterator[str]:
+        """Yield where the file is not laid out as ``docs/format.md`` says, readable or not."""
+        meta = self._file.metadata
+        for index in range(meta.num_row_groups):
+            group = meta.row_group(index)
+            if group.num_rows > _GROUP_ROWS:
+                yield f"row group {index} has {group.num_rows} rows, expected at most {_GROUP_ROWS}"
+            for column in map(group.column, range(group.num_columns)):
+                yield from (f"column {column.path_in_schema} of row group {index} {fault}" for fault in _faults(column))
 
     def batches(
         self, columns: list[str], *, from_seq: int = 0, start_ns: int | None = None, end_ns: int | None = None,
@@ -194,17 +224,30 @@ class Segment:
         )
 
 
-def segment_metadata(file: pq.ParquetFile) -> dict[str, str]:
-    """Return the session's own entries of a Parquet footer."""
-    found = file.schema_arrow.metadata or {}
-    return {key.decode(): value.decode() for key, value in found.items()}
+def _faults(column: pq.ColumnChunkMetaData) -> Iterator[str]:
+    name = column.path_in_schema
+    if column.compression != "ZSTD":
+        yield f"is compressed by {column.compression}, expected ZSTD"
+    if name in _INTEGERS and "DELTA_BINARY_PACKED" not in column.encodings:
+        yield f"is encoded as {', '.join(column.encodings)}, expected DELTA_BINARY_PACKED"
+    if name in _PAYLOADS and column.has_dictionary_page:
+        yield "has a dictionary, expected none on payloads"
+    if name not in _PAYLOADS and not column.is_stats_set:
+        yield "has no statistics"
+    if not column.has_offset_index:
+        yield "has no page index"
 
 
-def check_segment(path: Path) -> SegmentInfo:
+def check_segment(path: Path, visit: Callable[[pa.RecordBatch], object] = lambda batch: None) -> SegmentInfo:
     """Read a segment back in full and return what it holds.
 
+    Args:
+        path: The Parquet file.
+        visit: Called with each record batch.
+
     Raises:
-        SegmentDamaged: It is missing, a page cannot be read, or its sequence has a hole.
+        SegmentDamaged: It is missing, cannot be read, or its sequence has a hole.
+        FormatTooNew: A newer wsrec wrote it.
     """
     segment = Segment(path)
     first: tuple[int, int] | None = None
@@ -218,6 +261,7 @@ def check_segment(path: Path) -> SegmentInfo:
             first = seq[0].as_py(), elapsed_ns[0].as_py()
             expected = first[0]
         _check_sequence(path, seq, expected)
+        visit(batch)
         expected += len(batch)
         rows += len(batch)
         last_elapsed_ns = elapsed_ns[-1].as_py()
@@ -235,13 +279,14 @@ def check_segment(path: Path) -> SegmentInfo:
 
 
 def _check_sequence(path: Path, seq: pa.Array, expected: int) -> None:
-    wanted = pa.array(range(expected, expected + len(seq)), pa.int64())
-    if not seq.equals(wanted):
-        found = next(value for value, want in zip(seq.to_pylist(), wanted.to_pylist(), strict=True) if value != want)
-        raise SegmentDamaged(
-            f"{path} goes on with event {found} where {wanted[seq.to_pylist().index(found)].as_py()} was expected",
-            hint="restore the file from a copy; the segments before it are intact",
-        )
+    if seq.equals(pa.array(range(expected, expected + len(seq)), pa.int64())):
+        return
+    for found, wanted in zip(seq.to_pylist(), range(expected, expected + len(seq)), strict=True):
+        if found != wanted:
+            raise SegmentDamaged(
+                f"{path} goes on with event {found} where event {wanted} was expected",
+                hint="restore it from a copy; the segments before it are intact",
+            )
 
 
 def _sha256(path: Path) -> str:
@@ -249,23 +294,13 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class _damage:
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
     """Translate what Arrow says of a file that it cannot read into `SegmentDamaged`."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
-        if isinstance(exc, FileNotFoundError):
-            raise SegmentDamaged(
-                f"{self._path} is missing, the session lists it",
-                hint='restore it from a copy; "wsrec verify" names all that is wrong',
-            ) from exc
-        if isinstance(exc, (pa.ArrowException, OSError, UnicodeDecodeError)):
-            raise SegmentDamaged(
-                f"{self._path} cannot be read: {str(exc).splitlines()[0]}",
-                hint='restore it from a copy; "wsrec verify" names all that is wrong',
-            ) from exc
+    try:
+        yield
+    except FileNotFoundError as exc:
+        raise SegmentDamaged(f"{path} is missing, the session lists it", hint=stamp.RESTORE) from exc
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as exc:
+        reason = str(exc).splitlines() or [type(exc).__name__]
+        raise SegmentDamaged(f"{path} cannot be read: {reason[0]}", hint=stamp.RESTORE) from exc

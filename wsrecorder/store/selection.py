@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wsrecorder.core.event import Direction, Kind
+from wsrecorder.errors import UsageError
 from wsrecorder.store.schema import COLUMNS
 from wsrecorder.store.segment import SegmentInfo
 
@@ -28,6 +29,9 @@ class Selection:
         exclude: No messages of these types.
         kinds: Only events of these kinds; None is all.
         direction: Only this direction; None is both.
+
+    Raises:
+        UsageError: There is no column of such a name.
     """
 
     columns: tuple[str, ...] = COLUMNS
@@ -38,6 +42,13 @@ class Selection:
     exclude: frozenset[str] = frozenset()
     kinds: frozenset[Kind] | None = None
     direction: Direction | None = None
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.columns if name not in COLUMNS]
+        if unknown:
+            raise UsageError(
+                f"events have no column {unknown[0]!r}", hint=f"columns are {', '.join(COLUMNS)}; see docs/format.md"
+            )
 
     def columns_read(self) -> list[str]:
         """Return the columns that must be read: those wanted and those that the filters look at."""

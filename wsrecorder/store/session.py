@@ -1,28 +1,37 @@
 """Reading a session, sealed or still being recorded, whole or with a journal cut short.
 
-Readers take the sealed segments first and then, from the journals, only what has a higher sequence
-number. A journal that is sealed away between listing and opening shows up as a segment at the next
-look, so that an event is never missed and never seen twice.
+What holds the events is listed once, by number: a segment where there is one, else its journal. Journals
+are listed first, so that one which is sealed between the two looks is seen as a segment. One that is
+sealed before its turn comes is found gone, and its segment is there. So each number is read from one
+place, and a seal under way never doubles or hides an event; that sequence numbers go on without a hole
+from file to file is checked on the way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
 import pyarrow as pa
 
-from wsrecorder.core.event import Kind
-from wsrecorder.errors import SegmentDamaged, SessionError, SessionNotFound
+from wsrecorder.errors import FormatTooNew, SegmentDamaged, SessionError, SessionNotFound
+from wsrecorder.store import disk
 from wsrecorder.store.journal import JournalReader
-from wsrecorder.store.manifest import MANIFEST_NAME, Identity, Manifest, Tally
-from wsrecorder.store.segment import Segment, SegmentInfo
+from wsrecorder.store.manifest import MANIFEST_NAME, Health, Identity, Manifest, Tally
+from wsrecorder.store.segment import Segment, check_segment
 from wsrecorder.store.selection import Selection
+from wsrecorder.store.sequence import Sequence
 
-__all__ = ["EVENTS_FOLDER", "ParquetStore", "Store"]
+__all__ = ["EVENTS_FOLDER", "JOURNAL_SUFFIX", "SEGMENT_SUFFIX", "ParquetStore", "Store"]
 
 EVENTS_FOLDER: Final = "events"
+SEGMENT_SUFFIX: Final = ".parquet"
+JOURNAL_SUFFIX: Final = ".journal"
+
+_COUNTED: Final = ("kind", "elapsed_ns", "type", "text", "binary")
 
 
 class Store(Protocol):
@@ -31,6 +40,10 @@ class Store(Protocol):
     @property
     def path(self) -> Path:
         """Where it is."""
+        ...
+
+    def identity(self) -> Identity:
+        """Return what it is."""
         ...
 
     def manifest(self) -> Manifest:
@@ -62,11 +75,31 @@ class ParquetStore:
 
     def segment_paths(self) -> list[Path]:
         """Return the sealed segments in order."""
-        return sorted((self.path / EVENTS_FOLDER).glob("*.parquet"))
+        return list(self._numbered(SEGMENT_SUFFIX).values())
 
     def journal_paths(self) -> list[Path]:
         """Return the journals in order."""
-        return sorted((self.path / EVENTS_FOLDER).glob("*.journal"))
+        return list(self._numbered(JOURNAL_SUFFIX).values())
+
+    def files(self) -> dict[int, Path]:
+        """Return what holds the events as of now, by number: a segment where there is one, else its journal."""
+        journals = self._numbered(JOURNAL_SUFFIX)  # before the segments, see above
+        found = {**journals, **self._numbered(SEGMENT_SUFFIX)}
+        for number in range(max(found, default=-1)):
+            if number not in found:
+                # A folder that changes while it is listed may leave out what came and went meanwhile.
+                for suffix in (JOURNAL_SUFFIX, SEGMENT_SUFFIX):
+                    path = self.path / EVENTS_FOLDER / f"{number:06d}{suffix}"
+                    if path.exists():
+                        found[number] = path
+        return dict(sorted(found.items()))
+
+    def _numbered(self, suffix: str) -> dict[int, Path]:
+        folder = self.path / EVENTS_FOLDER
+        names = [name for name in disk.list_names(folder) if name.endswith(suffix)]
+        numbers = {name.removesuffix(suffix): name for name in names}
+        found = {int(stem): folder / name for stem, name in numbers.items() if stem.isdecimal() and stem.isascii()}
+        return dict(sorted(found.items()))
 
     def stored_manifest(self) -> Manifest | None:
         """Return the manifest as it stands on disk, None where there is none.
@@ -89,20 +122,38 @@ class ParquetStore:
 
         Raises:
             SessionError: Nothing of it can be read.
+            FormatTooNew: A newer wsrec wrote it.
         """
         stored = self.stored_manifest()
-        if stored is not None:
-            return stored.identity
-        for path in self.segment_paths():
-            return Identity.from_metadata(Segment(path).metadata, path)
-        for path in self.journal_paths():
-            metadata = JournalReader(path).metadata
-            if metadata:
-                return Identity.from_metadata(metadata, path)
+        return stored.identity if stored is not None else self.rebuilt_identity()
+
+    def rebuilt_identity(self) -> Identity:
+        """Return what the session is, from its segments and journals alone.
+
+        Raises:
+            SessionError: None of them can be read.
+            FormatTooNew: A newer wsrec wrote them.
+        """
+        for path in self.files().values():
+            try:
+                return Identity.from_metadata(self._metadata_of(path), path)
+            except FormatTooNew:
+                raise
+            except SessionError:
+                continue  # damaged: another file may say the same
         raise SessionError(
             f"{self.path} holds no manifest, no segment and no journal that can be read",
             hint="restore it from a copy, or remove the folder: nothing can be read from it",
         )
+
+    def _metadata_of(self, path: Path) -> dict[str, str]:
+        if path.suffix == JOURNAL_SUFFIX:
+            try:
+                with closing(JournalReader(path)) as journal:
+                    return journal.metadata
+            except FileNotFoundError:
+                path = path.with_suffix(SEGMENT_SUFFIX)
+        return Segment(path).metadata
 
     def manifest(self) -> Manifest:
         """Return the manifest; where it is missing or the session is not sealed, counted from what is there.
@@ -110,95 +161,93 @@ class ParquetStore:
         Only what the manifest does not know yet is read.
         """
         stored = self.stored_manifest()
-        if stored is not None and stored.sealed:
-            return stored
-        manifest = stored or Manifest(identity=self.identity())
+        if stored is None:
+            return self.rebuilt_manifest()
+        return stored if stored.sealed else self.counted_on(stored)
+
+    def counted_on(self, manifest: Manifest) -> Manifest:
+        """Return a manifest whose counts go on from its own to the end of the session."""
+        tally = Tally.from_manifest(manifest)
+        for batch in self.batches(Selection(columns=_COUNTED, from_seq=manifest.events)):
+            tally.add(batch)
+        counted = msgspec.structs.replace(manifest)
+        counted.count(tally)
+        return counted
+
+    def rebuilt_manifest(self) -> Manifest:
+        """Return a manifest made from segments and journals alone, every segment read back in full.
+
+        It equals the one that was lost, but for stalls and pauses, which only the recorder knew.
+
+        Raises:
+            SegmentDamaged: A segment is missing or cannot be read.
+            SessionError: Nothing of the session can be read.
+        """
+        manifest = Manifest(identity=self.rebuilt_identity())
+        manifest.segments = [check_segment(path) for path in self.segment_paths()]
         tally = Tally()
-        tally.events, tally.size_bytes = manifest.events, manifest.size_bytes
-        tally.types.update(manifest.types)
-        tally.kinds.update({Kind.MESSAGE: manifest.messages, Kind.OPEN: manifest.connections, Kind.GAP: manifest.gaps})
-        tally.last_elapsed_ns = manifest.last_elapsed_ns
-        columns = ("kind", "elapsed_ns", "type", "text", "binary")
-        for batch in self.batches(Selection(columns=columns, from_seq=manifest.events)):
+        for batch in self._batches(Selection(columns=_COUNTED), None):
             tally.add(batch)
         manifest.count(tally)
+        manifest.health = Health(reconnects=max(0, manifest.connections - 1), gaps=manifest.gaps)
+        manifest.sealed = not self.journal_paths()
         return manifest
 
     def batches(self, selection: Selection) -> Iterator[pa.RecordBatch]:
         """Yield the events wanted as record batches, in sequence; empty ones are left out.
 
+        Of a session that still grows they are those that are there now.
+
         Raises:
-            SegmentDamaged: A segment is missing or cannot be read; what came before was yielded.
+            SegmentDamaged: A file that may hold some of them is missing or cannot be read, or the sequence has
+                a hole; what came before was yielded.
+            SessionError: The manifest is not readable.
+            FormatTooNew: A newer wsrec wrote it.
         """
-        known = self.stored_manifest()
-        listed = {info.name: info for info in known.segments} if known else {}
-        self._check_complete(listed)
-        for batch in self._all_batches(selection, listed):
-            wanted = selection.apply(batch)
-            if len(wanted):
-                yield wanted
+        return self._batches(selection, self.stored_manifest())
 
-    def _check_complete(self, listed: Iterable[str]) -> None:
-        """Refuse to read around a segment that ought to be there: that would lose events silently."""
-        journals = {path.with_suffix(".parquet").name for path in self.journal_paths()}
-        held = {path.name for path in self.segment_paths()}
-        numbers = [int(name.partition(".")[0]) for name in held | journals if name.partition(".")[0].isdecimal()]
-        wanted = {f"{number:06d}.parquet" for number in range(max(numbers, default=-1) + 1)}
-        missing = sorted((wanted | set(listed)) - held - journals)
-        if missing:
-            raise SegmentDamaged(
-                f"session {self.path.name} holds no segment {missing[0]}, expected it in {EVENTS_FOLDER}/",
-                hint='restore the file from a copy; "wsrec verify" names all that is wrong',
-            )
+    def _batches(self, selection: Selection, known: Manifest | None) -> Iterator[pa.RecordBatch]:
+        files = self.files()
+        listed = {int(info.name.partition(".")[0]): info for info in known.segments} if known else {}
+        skipped = {number for number, info in listed.items() if not selection.may_hold(info)}
+        self._check_complete(files, {*listed, *files}, skipped)
+        sequence = Sequence(self.path.name, selection)
+        for number, path in files.items():
+            if number in skipped:
+                continue
+            for batch in _file_batches(path, selection):
+                if selection.end_ns is not None and batch.column("elapsed_ns")[0].as_py() >= selection.end_ns:
+                    return  # time never goes back: nothing that follows is wanted
+                sequence.check(batch)
+                wanted = selection.apply(batch)
+                if len(wanted):
+                    yield wanted
+        sequence.check_end(known.events if known else 0)
 
-    def _all_batches(self, selection: Selection, listed: Mapping[str, SegmentInfo]) -> Iterator[pa.RecordBatch]:
-        """Yield every batch that may matter, each event once: segments first, then journals."""
-        read: set[str] = set()
-        next_seq = selection.from_seq
-        while True:
-            segments = [path for path in self.segment_paths() if path.name not in read]
-            journals = self.journal_paths()
-            for path in segments:
-                read.add(path.name)
-                if path.name in listed and not selection.may_hold(listed[path.name]):
-                    continue
-                for batch in self._segment_batches(path, selection, next_seq):
-                    next_seq = batch.column("seq")[-1].as_py() + 1
-                    yield batch
-            try:
-                for path in journals:
-                    if path.with_suffix(".parquet").name in read:
-                        continue  # sealed already; the journal is about to go
-                    for batch in _journal_batches(path, selection, next_seq):
-                        next_seq = batch.column("seq")[-1].as_py() + 1
-                        yield batch
-            except FileNotFoundError:
-                continue  # sealed while we read the ones before it: take the segment instead
-            if all(path.name in read for path in self.segment_paths()):
-                return
-
-    def _segment_batches(self, path: Path, selection: Selection, next_seq: int) -> Iterator[pa.RecordBatch]:
-        for batch in Segment(path).batches(
-            selection.columns_read(), from_seq=next_seq, start_ns=selection.start_ns, end_ns=selection.end_ns
-        ):
-            fresh = _after(batch, next_seq)
-            if len(fresh):
-                yield fresh
+    def _check_complete(self, files: dict[int, Path], known: set[int], skipped: set[int]) -> None:
+        """Refuse to read around a file that ought to be there: that would lose events silently."""
+        for number in range(max(known, default=-1) + 1):
+            if number not in files and number not in skipped:
+                raise SegmentDamaged(
+                    f"session {self.path.name} holds neither {number:06d}{SEGMENT_SUFFIX} nor {number:06d}"
+                    f"{JOURNAL_SUFFIX}, expected one of them in {EVENTS_FOLDER}/",
+                    hint='restore the file from a copy; "wsrec verify" names all that is wrong',
+                )
 
 
-def _journal_batches(path: Path, selection: Selection, next_seq: int) -> Iterator[pa.RecordBatch]:
-    """Yield the whole batches of a journal that hold anything from ``next_seq`` on."""
+def _file_batches(path: Path, selection: Selection) -> Iterator[pa.RecordBatch]:
+    """Yield the record batches of a file that may hold something wanted, none of them empty."""
     columns = selection.columns_read()
-    journal = JournalReader(path)
-    try:
-        for batch in journal:
-            fresh = _after(batch, next_seq)
-            if len(fresh):
-                yield fresh.select(columns)
-    finally:
-        journal.close()
-
-
-def _after(batch: pa.RecordBatch, next_seq: int) -> pa.RecordBatch:
-    """Return the rows from a sequence number on; sequence numbers of a batch have no holes."""
-    return batch.slice(max(0, next_seq - batch.column("seq")[0].as_py()))
+    if path.suffix == JOURNAL_SUFFIX:
+        try:
+            journal = JournalReader(path)
+        except FileNotFoundError:
+            path = path.with_suffix(SEGMENT_SUFFIX)  # sealed while we read those before it
+        else:
+            with closing(journal):
+                for batch in journal:
+                    yield batch.select(columns)
+            return
+    yield from Segment(path).batches(
+        columns, from_seq=selection.from_seq, start_ns=selection.start_ns, end_ns=selection.end_ns
+    )

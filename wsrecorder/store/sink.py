@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -18,13 +19,14 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from wsrecorder.core.recorder import Limits
-from wsrecorder.errors import SegmentDamaged, StorageError, WsrecError
+from wsrecorder.errors import SessionError, StorageError, WsrecError
 from wsrecorder.store import disk
 from wsrecorder.store.duckdb_file import DuckDbWriter
 from wsrecorder.store.journal import JournalReader, JournalWriter
-from wsrecorder.store.manifest import Health, Identity, Manifest, Tally
+from wsrecorder.store.lock import SessionLock
+from wsrecorder.store.manifest import MANIFEST_NAME, Health, Identity, Manifest, Tally
 from wsrecorder.store.segment import SegmentInfo, write_segment
-from wsrecorder.store.session import EVENTS_FOLDER
+from wsrecorder.store.session import EVENTS_FOLDER, JOURNAL_SUFFIX, SEGMENT_SUFFIX
 
 __all__ = ["DuckDbSink", "ParquetSink", "Sink", "seal_journal"]
 
@@ -62,7 +64,7 @@ class Sink(Protocol):
 
 
 class ParquetSink:
-    """Writes a session into a folder of its own.
+    """Writes a session into a folder of its own, which it locks against other writers until it is closed.
 
     Args:
         path: The session's folder, with its folder of events.
@@ -71,6 +73,7 @@ class ParquetSink:
         sync: Whether each batch is synced to the disk.
 
     Raises:
+        SessionError: Another writer is there, or a session is.
         StorageError: The disk refuses.
     """
 
@@ -84,8 +87,14 @@ class ParquetSink:
         self._journal: JournalWriter | None = None
         self._journal_began_ns = 0
         self._number = 0
+        self._lock = SessionLock(path)
+        try:
+            _check_is_new(path)
+            self.manifest.write(path)
+        except BaseException:
+            self._lock.release()
+            raise
         self._sealer = _Sealer(path, self.manifest, self._metadata)
-        self.manifest.write(path)
 
     @property
     def size_bytes(self) -> int:
@@ -101,7 +110,7 @@ class ParquetSink:
         """
         self._sealer.check()
         if self._journal is None:
-            path = self.path / EVENTS_FOLDER / f"{self._number:06d}.journal"
+            path = self.path / EVENTS_FOLDER / f"{self._number:06d}{JOURNAL_SUFFIX}"
             self._journal = JournalWriter(path, self._metadata, sync=self._sync)
             self._journal_began_ns = batch.column("elapsed_ns")[0].as_py()
         self._journal.append(batch)
@@ -117,19 +126,24 @@ class ParquetSink:
             StorageError: The disk refuses; what was appended is still in a journal.
             SegmentDamaged: The disk does not give back what it was given.
         """
-        self._rotate()
-        self._sealer.finish()
-        self.manifest.count(self.tally)
-        self.manifest.health = health
-        self.manifest.sealed = True
-        self.manifest.write(self.path)
+        try:
+            self._rotate()
+            self._sealer.finish()
+            self.manifest.count(self.tally)
+            self.manifest.health = health
+            self.manifest.sealed = True
+            self.manifest.write(self.path)
+        finally:
+            self.abandon()
         return self.manifest
 
     def abandon(self) -> None:
         """Let go after an error: journals stay as they are, "wsrec recover" seals them."""
         if self._journal is not None:
             self._journal.abandon()
+            self._journal = None
         self._sealer.stop()
+        self._lock.release()
 
     def _rotate(self) -> None:
         if self._journal is None:
@@ -188,9 +202,10 @@ class _Sealer:
             raise self._error
 
     def stop(self) -> None:
-        """Wait until everything that waits is sealed, or was given up."""
-        self._waiting.put(None)
-        self._thread.join()
+        """Wait until everything that waits is sealed, or was given up; nothing happens the second time."""
+        if self._thread.is_alive():
+            self._waiting.put(None)
+            self._thread.join()
 
     def finish(self) -> None:
         self.stop()
@@ -210,12 +225,7 @@ class _Sealer:
                     self._error.__cause__ = exc
 
     def _seal(self, sealing: _Sealing) -> None:
-        info = seal_journal(sealing.path, self._metadata)
-        if info.rows != sealing.rows:
-            raise SegmentDamaged(
-                f"{sealing.path} gave back {info.rows} events, {sealing.rows} were written",
-                hint="check the disk; the journal was left where it is",
-            )
+        info = seal_journal(sealing.path, self._metadata, rows=sealing.rows)
         counted, manifest = sealing.counted, self._manifest
         for name in ("events", "messages", "size_bytes", "types", "connections", "gaps", "last_elapsed_ns"):
             setattr(manifest, name, getattr(counted, name))
@@ -226,22 +236,29 @@ class _Sealer:
         self.waiting_bytes -= sealing.journal_bytes
 
 
-def seal_journal(path: Path, metadata: dict[str, str]) -> SegmentInfo:
+def seal_journal(path: Path, metadata: dict[str, str], *, rows: int) -> SegmentInfo:
     """Write the segment of a journal; the journal stays, to be removed when the manifest knows.
 
     Args:
-        path: The journal; as many of its batches as are whole are sealed.
+        path: The journal.
         metadata: For the segment's footer.
+        rows: How many events its whole batches must hold.
 
     Raises:
         StorageError: The disk refuses.
-        SegmentDamaged: The segment cannot be read back.
+        SegmentDamaged: The journal does not give back that many, or the segment does not; there is none then.
     """
-    journal = JournalReader(path)
-    try:
-        return write_segment(journal, path.with_suffix(".parquet"), metadata)
-    finally:
-        journal.close()
+    with closing(JournalReader(path)) as journal:
+        return write_segment(journal, path.with_suffix(SEGMENT_SUFFIX), metadata, rows=rows)
+
+
+def _check_is_new(path: Path) -> None:
+    held = disk.list_names(path / EVENTS_FOLDER)
+    if held or (path / MANIFEST_NAME).exists():
+        raise SessionError(
+            f"{path} holds a session already; a recording is never written into another",
+            hint="record into a new folder",
+        )
 
 
 class DuckDbSink:
