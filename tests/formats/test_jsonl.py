@@ -83,6 +83,10 @@ def test_time_and_payload_are_enough() -> None:
     assert found[1].type is None
 
 
+def test_lines_without_numbers_are_numbered_in_their_order() -> None:
+    assert [event.seq for event in read(lines(LINE, LINE, {**LINE, "seq": 7}, LINE))[0]] == [0, 1, 7, 8]
+
+
 def test_time_without_a_zone_is_utc() -> None:
     found, _ = read(lines({"received_at": "2023-11-14T22:13:20", "text": ""}))
     assert found[0].received_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)

@@ -52,7 +52,7 @@ class _Written(msgspec.Struct, gc=False):
 class _Line(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A line as it is read."""
 
-    seq: _Place = 0
+    seq: _Place | None = None
     kind: Kind = Kind.MESSAGE
     conn: _Int32 = 0
     direction: Direction = Direction.IN
@@ -120,6 +120,7 @@ class JsonlReader:
         self._envelopes = EnvelopeReader(dialect or ENGINE)
         self._began_ns: int | None = None
         self._elapsed_ns = 0
+        self._next_seq = 0
         self._stepped_back = 0
 
     def batches(self) -> Iterator[list[Event]]:
@@ -184,9 +185,11 @@ class JsonlReader:
             self._stepped_back += 1
         else:
             self._elapsed_ns = elapsed_ns
+        seq = self._next_seq if line.seq is None else line.seq
+        self._next_seq = seq + 1
         type_, sent_at_us = self._envelope(line)
         return Event(
-            line.seq, line.kind, line.conn, line.direction, self._elapsed_ns, received_ns,
+            seq, line.kind, line.conn, line.direction, self._elapsed_ns, received_ns,
             type_, sent_at_us, line.text, line.binary, line.detail,
         )  # fmt: skip
 

@@ -1,0 +1,188 @@
+"""Other tools' files become sessions, and (in `export`) sessions become files for other tools.
+
+All or nothing: a session gets its name when it is whole. A few thousand events are held at a time,
+whatever the size of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from wsrecorder.core.dialect import ENGINE, Dialect
+from wsrecorder.core.event import Event, Kind
+from wsrecorder.core.recorder import Limits
+from wsrecorder.errors import SessionError, StorageError, UsageError
+from wsrecorder.formats.lines import Lines
+from wsrecorder.formats.registry import Reader, choose_reader, session_name
+from wsrecorder.jobs.export import Exported, ExportOptions, export_session
+from wsrecorder.jobs.placing import Placing
+from wsrecorder.jobs.progress import OnProgress, Progress, unwatched
+from wsrecorder.jobs.staging import staging
+from wsrecorder.store import disk
+from wsrecorder.store.library import new_id, safe_name
+from wsrecorder.store.manifest import Health, Identity, Manifest, redact_url
+from wsrecorder.store.session import EVENTS_FOLDER
+from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
+
+__all__ = [
+    "ExportOptions",
+    "Exported",
+    "ImportOptions",
+    "Imported",
+    "export_session",
+    "import_file",
+]
+
+# A week in one file is no reason for two thousand segments: here only their size counts.
+_LIMITS: Final = Limits(segment_ns=1 << 62)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """What to import.
+
+    Attributes:
+        file: The file.
+        format: Its format, see ``docs/formats.md``; None is told by its name or its first line.
+        library: Folder of sessions, for a Parquet session.
+        name: A word for people; None takes the file's name.
+        into: A new DuckDB file instead of a folder in the library, or None.
+        path: Path at which a replay serves the session.
+        dialect: How envelopes are read; None is the engine's, and types and time stamps that the file
+            itself holds are kept.
+        tool: Name and version of this program, for the manifest.
+    """
+
+    file: Path
+    format: str | None = None
+    library: Path = Path("recordings")
+    name: str | None = None
+    into: Path | None = None
+    path: str = "/ws/"
+    dialect: Dialect | None = None
+    tool: str = "wsrecorder"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import made.
+
+    Attributes:
+        manifest: Of the new session.
+        path: Where it is.
+        format: Name of the file's format.
+        notes: What should be said of the file, a line each; a last line that was cut short among them.
+    """
+
+    manifest: Manifest
+    path: Path
+    format: str
+    notes: tuple[str, ...]
+
+
+def import_file(options: ImportOptions, on_progress: OnProgress = unwatched) -> Imported:
+    """Make a session of a file; if that fails, nothing is left of it.
+
+    Raises:
+        UsageError: There is no such file, or its format cannot be told or imported.
+        SessionError: The file cannot be read; the message names the line.
+        StorageError: The disk refuses.
+    """
+    with _open(options.file) as file:
+        form = choose_reader(options.file, options.format, file.peek(4_096))
+        assert form.read is not None
+        size_bytes = options.file.stat().st_size
+        lines = Lines(file, str(options.file))
+        reader = form.read(lines, options.dialect, redact_url)
+        batches = _full_batches(reader, options.file)
+        first = next(batches, None)
+        if first is None:
+            raise SessionError(
+                f"{options.file} holds no event" if lines.read_bytes else f"{options.file} is empty",
+                hint=f"expected a file in the format {form.name}; docs/formats.md describes it",
+            )
+        placing = Placing(first[0])
+        identity = _identity(options, reader.feed, placing.started_ns)
+        with staging(options.library if options.into is None else options.into.parent) as folder:
+            target, sink = _sink(options, identity, folder)
+            try:
+                for events in chain((first,), batches):
+                    sink.append(placing.rows(events))
+                    # Of a pipe no size is known.
+                    share = min(1.0, lines.read_bytes / size_bytes) if size_bytes else None
+                    on_progress(Progress(sink.tally.events, share))
+                manifest = sink.close(Health(gaps=sink.tally.kinds[Kind.GAP]))
+            except BaseException:
+                sink.abandon()
+                raise
+            _publish(sink.path, target)
+        return Imported(manifest, target, form.name, (*reader.notes, *placing.notes()))
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path}", hint="check the name; it is taken from where you are") from None
+    except IsADirectoryError:
+        raise UsageError(
+            f"{path} is a folder, expected a file", hint="a session needs no import: name it where it is"
+        ) from None
+    except OSError as exc:
+        raise SessionError(f"cannot read {path}: {exc.strerror}", hint="check who may read it") from exc
+    with file:
+        yield file
+
+
+def _full_batches(reader: Reader, path: Path) -> Iterator[list[Event]]:
+    try:
+        yield from filter(None, reader.batches())
+    except OSError as exc:
+        raise SessionError(f"cannot read {path}: {exc.strerror}", hint="check the disk that it is on") from exc
+
+
+def _identity(options: ImportOptions, feed: str, started_ns: int) -> Identity:
+    name = safe_name(options.name or session_name(options.into or options.file))
+    session_id = stem = new_id(name, started_ns)
+    number = 1
+    while options.into is None and (options.library / session_id).exists():
+        number += 1
+        session_id = f"{stem}-{number}"
+    return Identity(
+        id=session_id,
+        name=name,
+        feed=feed or options.file.name,
+        path=options.path,
+        dialect=options.dialect or ENGINE,
+        started_ns=started_ns,
+        tool=options.tool,
+    )
+
+
+def _sink(options: ImportOptions, identity: Identity, folder: Path) -> tuple[Path, Sink]:
+    """Return where the session will be, and a sink that writes it into a folder of its own for now."""
+    if options.into is not None:
+        if options.into.suffix != ".duckdb":
+            raise UsageError(f"{options.into} is no name of a DuckDB session", hint="name it NAME.duckdb")
+        if options.into.exists():
+            raise UsageError(
+                f"{options.into} is there already", hint="name a new file with --into, or move this one away"
+            )
+        return options.into, DuckDbSink(folder / options.into.name, identity)
+    path = folder / identity.id
+    disk.make_directory(path / EVENTS_FOLDER)
+    # The journal is only passed through here: a crash leaves no session, so there is nothing to sync it for.
+    return options.library / identity.id, ParquetSink(path, identity, _LIMITS, sync=False)
+
+
+def _publish(path: Path, target: Path) -> None:
+    """Give what is whole its name, unless somebody took that meanwhile."""
+    if target.exists():
+        raise StorageError(f"{target} came into being meanwhile", hint="try again, or choose another name")
+    disk.publish(path, target)
