@@ -166,6 +166,11 @@ def test_wrong_line_is_an_error_with_its_number(line: bytes, problem: str) -> No
     assert "\n" not in caught.value.message
 
 
+def test_last_line_that_is_json_but_no_event_is_no_cut() -> None:
+    with pytest.raises(SessionError, match="line 2: Object contains unknown field"):
+        read(lines(LINE, {"ts": 5}))
+
+
 def test_single_wrong_line_is_not_taken_for_a_cut() -> None:
     with pytest.raises(SessionError, match="line 1"):
         read(b"hello")
