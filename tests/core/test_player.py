@@ -496,4 +496,4 @@ class AnyControls(RuleBasedStateMachine):
 
 
 TestAnyControls = AnyControls.TestCase
-TestAnyControls.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+TestAnyControls.settings = settings(max_examples=200, stateful_step_count=60)
