@@ -119,7 +119,10 @@ class EnvelopeReader:
             envelope = json.loads(payload.decode())
         except (ValueError, RecursionError):
             return None, None
-        return _dig(envelope, self._type_keys), _dig(envelope, self._ts_keys)
+        kind = _dig(envelope, self._type_keys)
+        if isinstance(kind, str) and not _is_encodable(kind):
+            kind = None
+        return kind, _dig(envelope, self._ts_keys)
 
     def _stamp_us(self, stamp: Any) -> int | None:
         if type(stamp) is int and self._us_per_unit:
@@ -259,6 +262,15 @@ def _dig(value: Any, keys: Sequence[str]) -> Any:
     return value
 
 
+def _is_encodable(text: str) -> bool:
+    """Return whether text can be written as UTF-8; half a surrogate pair, escaped, passes Python's parser."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _type_name(value: Any) -> str | None:
     """Return a number as its digits (some feeds number their types); anything else is no type."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
@@ -269,7 +281,5 @@ def _iso_us(text: str) -> int | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    try:
-        return to_epoch_ns(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) // 1_000
-    except OverflowError:
-        return None
+    us = to_epoch_ns(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) // 1_000
+    return us if _MIN_US <= us <= _MAX_US else None  # its zone may lead out of the years 1 to 9999

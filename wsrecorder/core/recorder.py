@@ -38,7 +38,7 @@ class Limits:
         flush_ns: Age after which a batch is due, ns.
         segment_bytes: Journal bytes after which it is sealed into a segment.
         segment_ns: Age after which a journal is sealed, ns.
-        max_events: Frames after which the recording is complete, or None.
+        max_events: Frames from the feed after which the recording is complete, or None.
         duration_ns: Time after which the recording is complete, ns, or None.
     """
 
@@ -57,7 +57,7 @@ class Recorder:
     Attributes:
         complete: The limit on frames is reached; whatever comes now is not part of the recording.
         messages: Frames recorded so far.
-        last_frame_ns: Monotonic time of the last frame, or of the last ``open``.
+        last_frame_ns: Monotonic time of the last frame that came in, or of the last ``open``.
 
     Args:
         limits: When a batch is due and when the recording is complete.
@@ -73,6 +73,7 @@ class Recorder:
         self.gaps = 0
         self._next_seq = 0
         self._taken = 0
+        self._sent = 0
         self._direction = Direction.IN
         self._is_open = False
         self._lost_ns: int | None = None
@@ -105,15 +106,23 @@ class Recorder:
         self._room_events -= 1
         if self._room_events > 0 and self._room_bytes > 0:
             return False
-        if self.limits.max_events is not None and self.messages >= self.limits.max_events:
+        if self.limits.max_events is not None and self.messages - self._sent >= self.limits.max_events:
             self.complete = True
         return True
 
     def sent(self, payload: bytes, opcode: Opcode, now_ns: int) -> None:
-        """Record a frame that we sent to the server, direction ``out``."""
+        """Record a frame that we sent to the server, direction ``out``.
+
+        It counts neither towards the limit on frames nor as a sign that the feed is alive.
+        """
+        if self.complete:
+            return
         self._turn(Direction.OUT)
-        self._room_events += 1  # what we sent does not count as recorded from the feed
-        self.frame(payload, opcode, now_ns)
+        self._stamps.append(now_ns - self.started_ns)
+        self._payloads.append(payload)
+        self._opcodes.append(opcode)
+        self._room_bytes -= len(payload)
+        self._sent += 1
         self._turn(Direction.IN)
 
     def opened(self, now_ns: int, detail: Mapping[str, Any]) -> None:
@@ -185,7 +194,8 @@ class Recorder:
             batch.runs,
         )
         limit = self.limits.max_events
-        self._room_events = min(self.limits.batch_events, _NO_LIMIT if limit is None else limit - self._taken)
+        left = _NO_LIMIT if limit is None else limit - (self._taken - self._sent)
+        self._room_events = min(self.limits.batch_events, left)
         self._room_bytes = self.limits.batch_bytes
 
     def _turn(self, direction: Direction) -> None:
