@@ -171,7 +171,7 @@ async def test_every_frame_arrives_byte_for_byte_in_order(compression: str | Non
         agreed = client.response.headers.get("Sec-WebSocket-Extensions", "")
         assert ("server_no_context_takeover" in agreed) == (compression is not None)
         frames = framed(*payloads)
-        await endpoint.broadcast(frames, 0, 3)
+        assert await endpoint.broadcast(frames, 0, 3) == 0  # nobody was waited for
         await endpoint.broadcast(frames, 3, len(frames))
         assert await receive(client, len(payloads)) == payloads
 
@@ -418,7 +418,8 @@ async def test_the_playhead_can_wait_for_a_slow_client_and_nothing_is_lost() -> 
         client.protocol.max_message_size = None
         client.transport.resume_reading()
         received = await receive(client, len(frames))
-        await sending
+        waited_ns = await sending
+        assert waited_ns > 0
         assert [message[:1] for message in received] == [bytes([n]) for n in range(32)]  # type: ignore[index]
         assert endpoint.stats()[0].stalled_ns > 0
 
