@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame
@@ -15,7 +15,7 @@ from websockets.frames import Opcode as WireOpcode
 from websockets.streams import StreamReader
 
 from wsrecorder.core.event import Opcode
-from wsrecorder.net.framing import Frames, frame_columns, frame_one
+from wsrecorder.net.framing import Frames, frame_columns, frame_each, frame_one
 
 Message = tuple[Opcode, bytes]
 
@@ -81,7 +81,14 @@ def test_any_range_of_rows_is_sent_alone(messages: list[Message], data: st.DataO
     assert frames.size_bytes(start, stop) == len(frames.wire(start, stop))
 
 
-@settings(deadline=None)
+@given(some_messages)
+def test_frames_made_one_by_one_are_the_same(messages: list[Message]) -> None:
+    payloads = [payload for _, payload in messages]
+    each = frame_each([*payloads, None], [*(opcode is Opcode.TEXT for opcode, _ in messages), False])
+    assert bytes(each.wire(0, len(messages) + 1)) == bytes(framed(messages).wire(0, len(messages)))
+    assert len(each.wire(len(messages), len(messages) + 1)) == 0
+
+
 @given(some_messages, st.integers(9, 15), st.data())
 def test_compressed_frames_carry_the_same_messages(messages: list[Message], bits: int, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(messages)))
