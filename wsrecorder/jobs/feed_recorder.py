@@ -49,6 +49,7 @@ class FeedRecorder:
         self._recorder = Recorder(options.limits, clock.now_ns())
         self._recording: Recording | None = None
         self._link: Link | None = None
+        self._failure: WsrecError | None = None
         self._health = Health()
         self._stop = asyncio.Event()
         self._paused_ns: int | None = None
@@ -57,12 +58,17 @@ class FeedRecorder:
     # What the link tells (see net.transport.Receiver).
 
     def on_open(self, subprotocol: str | None, is_deflated: bool) -> None:
-        """Mark that a connection is open."""
+        """Mark that a connection is open; with the first one the session begins."""
         now_ns = self._now_ns()
         if self._recorder.connections == 0:
             self._recorder.started_ns = now_ns
-            self._subprotocol = subprotocol
-        detail = {"url": redact_url(self.options.feed.url), "subprotocol": subprotocol, "deflate": is_deflated}
+            # Before any frame: those that come with the handshake are part of it.
+            try:
+                self._begin(subprotocol)
+            except WsrecError as exc:
+                self._failure = exc
+                self._recorder.complete = True
+        detail = {"url": self._shown_url, "subprotocol": subprotocol, "deflate": is_deflated}
         self._recorder.opened(now_ns, detail)
 
     def on_frame(self, payload: bytes, opcode: int) -> None:
@@ -79,12 +85,13 @@ class FeedRecorder:
         """
         try:
             self._link = await self._connect()
-            self._begin()
-        except WsrecError as exc:
+        except FeedError as exc:
+            self._failure = exc
+        if self._recording is None:
             if self._link is not None:
                 await self._link.close()
             self._status = "ended"
-            return Outcome(None, None, exc)
+            return Outcome(None, None, self._failure)
         stopper = asyncio.create_task(_forward(stop, self._stop))
         ticker = asyncio.create_task(self._tick())
         error: WsrecError | None = None
@@ -156,7 +163,7 @@ class FeedRecorder:
             self._recorder.sent(payload, Opcode.TEXT, self._now_ns())
         return link
 
-    def _begin(self) -> None:
+    def _begin(self, subprotocol: str | None) -> None:
         """Make the session, now that there is something to record."""
         options = self.options
         started_ns = self._recorder.started_ns + self._wall_offset_ns()
@@ -172,7 +179,7 @@ class FeedRecorder:
             path=urlsplit(options.feed.url).path or "/",
             dialect=options.dialect,
             started_ns=started_ns,
-            subprotocol=self._subprotocol,
+            subprotocol=subprotocol,
             host=platform.node(),
             tool=options.tool,
         )
@@ -228,7 +235,7 @@ class FeedRecorder:
     def _flush(self) -> None:
         """Hand what was collected to the writer; hold back reading when it cannot keep up."""
         if self._recording is None:
-            return  # frames that came with the handshake wait for the session to be made
+            return
         batch = self._recorder.take(self._wall_offset_ns())
         if self._recorder.complete:
             self._stop.set()

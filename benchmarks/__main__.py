@@ -1,0 +1,70 @@
+"""``python -m benchmarks``: measure, print the table, write ``docs/benchmarks.md``."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from benchmarks import recording, replaying
+from benchmarks.figure import Figure, markdown
+
+_PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+_TEXT = """# Benchmarks
+
+Each figure stands beside its peer, measured in the same run: machines differ and are noisy, ratios last longer.
+Payloads are those of the simulated engine, {mean:.0f} bytes on average. Run it yourself: `make bench`.
+
+{table}
+
+Measured on {machine} with {versions}.
+
+- **record**: a raw server in a process of its own blasts ready-made frames; `wsrec record` runs as its user would run
+  it, until the session is sealed. The 15-line script is `benchmarks/peers.py`: websockets, JSON lines into a file, no sync.
+- **memory**: resident set, ten samples a second.
+- **replay**: `wsrec replay --speed max` from Parquet to raw sockets that look at nothing; from the first byte to the last.
+- **lateness**: when a frame came, against an even pace that the most punctual frame of the run sets.
+"""
+
+
+def _versions() -> str:
+    found = [f"Python {platform.python_version()}"]
+    for name in ("wsrecorder", "websockets", "picows", "uvloop", "pyarrow", "msgspec"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            print(f"{name} is not installed: its figures are left out")
+    return ", ".join(found)
+
+
+def _machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(models) or 'some'} × {models[0] if models else platform.processor()}, {platform.system()}"
+
+
+def main() -> int:
+    """Measure and write; return 0 whatever came out, for a figure is no test."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--dry-run", action="store_true", help="print the table and leave the page alone")
+    arguments = parser.parse_args()
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="wsrec-bench-") as name:
+        folder = Path(name)
+        for module in (recording, replaying):
+            figures += module.figures(folder)
+            print(markdown(figures), flush=True)
+    page = _TEXT.format(
+        mean=recording.mean_payload_bytes(), table=markdown(figures), machine=_machine(), versions=_versions()
+    )
+    if not arguments.dry_run:
+        _PAGE.write_text(page)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

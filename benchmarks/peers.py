@@ -1,0 +1,89 @@
+"""What the figures are held against: the plain ways to do the same, as short as they are usually written."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+
+async def record(url: str, path: str) -> None:
+    """The 15-line recorder: websockets and JSON lines into a file, never synced."""
+    from websockets.asyncio.client import connect
+
+    with Path(path).open("w") as file:
+        async with connect(url, max_size=None) as websocket:
+            async for message in websocket:
+                file.write(json.dumps({"received": time.time(), "message": message}) + "\n")
+
+
+async def broadcast(clients: int, count: int) -> None:
+    """Send ``count`` payloads to all clients by `websockets.broadcast`, as fast as they take them."""
+    from websockets.asyncio.server import broadcast, serve
+
+    from benchmarks.load import payloads
+
+    texts = [payload.decode() for payload in payloads(4_096)]
+    connected: set = set()
+    done = asyncio.Event()
+
+    async def handler(websocket) -> None:
+        connected.add(websocket)
+        await done.wait()
+
+    async with serve(handler, "127.0.0.1", 0, compression=None) as server:
+        print(server.sockets[0].getsockname()[1], flush=True)
+        while len(connected) < clients:
+            await asyncio.sleep(0.01)
+        began = time.perf_counter()
+        for number in range(count):
+            broadcast(connected, texts[number % len(texts)])
+            if number % 16 == 0:
+                await asyncio.sleep(0)
+                while any(websocket.transport.get_write_buffer_size() > 1 << 20 for websocket in connected):
+                    await asyncio.sleep(0)
+        print(time.perf_counter() - began, flush=True)
+        done.set()
+
+
+async def call_at(count: int, interval_s: float) -> None:
+    """Send a frame every ``interval_s`` by `loop.call_at` to one client: the bare timer."""
+    from websockets.asyncio.server import serve
+
+    from benchmarks.load import frame, payloads
+
+    frames = [frame(payload) for payload in payloads(4_096)]
+    done = asyncio.Event()
+
+    async def handler(websocket) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time() + 0.1
+
+        def send(number: int) -> None:
+            websocket.transport.write(frames[number % len(frames)])
+            if number + 1 < count:
+                loop.call_at(began + (number + 1) * interval_s, send, number + 1)
+            else:
+                done.set()
+
+        loop.call_at(began, send, 0)
+        await done.wait()
+        await asyncio.sleep(0.5)
+
+    async with serve(handler, "127.0.0.1", 0, compression=None) as server:
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await done.wait()
+        await asyncio.sleep(1)
+
+
+if __name__ == "__main__":
+    verb, *arguments = sys.argv[1:]
+    match verb:
+        case "record":
+            asyncio.run(record(*arguments))
+        case "broadcast":
+            asyncio.run(broadcast(int(arguments[0]), int(arguments[1])))
+        case "call_at":
+            asyncio.run(call_at(int(arguments[0]), float(arguments[1])))
