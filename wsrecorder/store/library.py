@@ -14,7 +14,6 @@ from typing import Final
 from wsrecorder.core.event import from_epoch_ns, to_epoch_ns
 from wsrecorder.errors import SessionError, SessionNotFound, UsageError
 from wsrecorder.store import disk
-from wsrecorder.store.duckdb_file import DuckDbStore
 from wsrecorder.store.manifest import MANIFEST_NAME
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore, Store
 
@@ -48,7 +47,12 @@ def open_store(path: Path) -> Store:
     Raises:
         SessionNotFound: There is none.
     """
-    return DuckDbStore(path) if path.suffix == DUCKDB_SUFFIX and not path.is_dir() else ParquetStore(path)
+    if path.suffix != DUCKDB_SUFFIX or path.is_dir():
+        return ParquetStore(path)
+    # DuckDB costs a tenth of a second, which a session of Parquet segments should not pay.
+    from wsrecorder.store.duckdb_file import DuckDbStore
+
+    return DuckDbStore(path)
 
 
 class Library:

@@ -1,0 +1,213 @@
+"""Recording and serving from Python, as `wsrecorder.record` and `wsrecorder.serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+from wsrecorder.analysis.session import Session
+from wsrecorder.clock import SystemClock
+from wsrecorder.core.dialect import ENGINE, Dialect
+from wsrecorder.core.moment import parse_duration, parse_moment
+from wsrecorder.core.playhead import parse_speed
+from wsrecorder.core.recorder import Limits, Retry
+from wsrecorder.core.timeline import Axis
+from wsrecorder.errors import UsageError
+from wsrecorder.jobs.record import record_feeds
+from wsrecorder.jobs.record_options import RecordOptions
+from wsrecorder.jobs.replay import Replay
+from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions
+from wsrecorder.net.endpoint_options import SlowClient
+from wsrecorder.net.transport import FeedOptions, choose_transport
+from wsrecorder.store.library import Library, open_store
+from wsrecorder.store.session import Store
+
+__all__ = ["record", "serve"]
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+async def record(
+    url: str,
+    *,
+    library: str | Path = "recordings",
+    name: str | None = None,
+    into: str | Path | None = None,
+    duration: str | float | None = None,
+    max_events: int | None = None,
+    stop: asyncio.Event | None = None,
+    send: Iterable[str] = (),
+    headers: Mapping[str, str] | None = None,
+    origin: str | None = None,
+    subprotocols: Iterable[str] = (),
+    reconnect: str | float = "5s",
+    stall: str | float = "90s",
+    dialect: Dialect = ENGINE,
+) -> Session:
+    """Record every frame of a live feed until a limit is reached, ``stop`` is set, or the task is cancelled.
+
+    However it ends, what was recorded is sealed. A lost connection is marked in the recording and made again.
+
+    Args:
+        url: ``ws://`` or ``wss://``.
+        library: Folder of sessions.
+        name: A word for people; None takes the host's name.
+        into: A new DuckDB file to record into instead of a Parquet session of the library.
+        duration: Stop after this long: seconds, or text such as ``10m``; None is never.
+        max_events: Stop after this many frames; None is never.
+        stop: Set it to end the recording.
+        send: Text frames to send after each connect; nothing else is ever sent.
+        headers: More headers for the handshake.
+        origin: Value of the header Origin.
+        subprotocols: Subprotocols to offer, the preferred one first.
+        reconnect: Wait before reconnecting, seconds or text; 0 ends the recording instead.
+        stall: Silence that counts as a lost connection, seconds or text; 0 is never.
+        dialect: How the feed's envelopes are read.
+
+    Returns:
+        The sealed session.
+
+    Raises:
+        UsageError: What was asked for cannot be.
+        FeedError: The feed cannot be reached or refuses; or it was lost and ``reconnect`` is 0, what was
+            recorded is sealed then.
+        StorageError: The disk refuses; what was written before is intact.
+    """
+    duration_ns = None if duration is None else _duration_ns(duration)
+    if duration_ns == 0 or (max_events is not None and max_events < 1):
+        raise UsageError("a recording of nothing was asked for", hint="give a duration above 0, and max_events from 1")
+    options = RecordOptions(
+        feed=FeedOptions(url, headers=headers or {}, origin=origin, subprotocols=tuple(subprotocols)),
+        library=Path(library),
+        name=name,
+        into=None if into is None else Path(into),
+        send=tuple(send),
+        retry=Retry(first_s=_duration_ns(reconnect) / 1e9),
+        stall_s=_duration_ns(stall) / 1e9,
+        limits=Limits(max_events=max_events, duration_ns=duration_ns),
+        dialect=dialect,
+        transport=choose_transport(),
+        tool=f"wsrecorder {version('wsrecorder')}",
+    )
+    [outcome] = await record_feeds([options], SystemClock(), stop or asyncio.Event())
+    if outcome.error is not None:
+        raise outcome.error
+    assert outcome.path is not None, "a recording without an error has a session"
+    return Session(open_store(outcome.path))
+
+
+def serve(
+    *sessions: Session | str | Path,
+    library: str | Path = "recordings",
+    host: str = "127.0.0.1",
+    port: int = 0,
+    path: str | None = None,
+    speed: float | str = 1.0,
+    clock: str = "received",
+    max_gap: str | float | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    types: Iterable[str] | None = None,
+    exclude: Iterable[str] = (),
+    verbatim: bool = False,
+    restamp: bool = False,
+    per_client: bool = False,
+    wait_for: int = 1,
+    slow_client: str | None = None,
+    client_buffer: int = 16 << 20,
+    at_end: str = "stay",
+) -> Replay:
+    """Return a replay that serves while its context is open.
+
+    ::
+
+        async with wsrecorder.serve("latest", speed=10) as replay:
+            async for message in connect(replay.url):
+                ...
+        print(replay.report().to_dict())
+
+    ``await replay.finished.wait()`` returns when everything was played; ``replay.error`` says whether the
+    recording could be read to its end.
+
+    Args:
+        *sessions: Sessions, or what they go by: path, id, unique prefix of an id, name, ``latest``. Several
+            are merged by time.
+        library: Folder of sessions.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        path: Path to serve; None takes the recorded one.
+        speed: Session seconds per wall second, above 0, or ``max``.
+        clock: ``received`` or ``sent``: which times are played.
+        max_gap: Longest silence, session time before speed, seconds or text; None keeps all.
+        start: Where to begin: ``90s``, ``-10s`` from the end, or an ISO 8601 time; None is the beginning.
+        end: Where to end, not included; None is the end.
+        types: Only messages of these types; None is all.
+        exclude: No messages of these types.
+        verbatim: Every recorded frame and nothing else: no heartbeats of the endpoint's own.
+        restamp: Rewrite time stamps, so that the stream looks live.
+        per_client: Each client has a playback of its own, from the start.
+        wait_for: Clients to wait for before playing; 0 plays at once.
+        slow_client: ``close`` or ``wait``; None closes, but waits with ``per_client`` or at speed ``max``.
+        client_buffer: How far a client may lag, bytes.
+        at_end: ``stay``, ``close`` or ``loop``.
+
+    Returns:
+        An async context manager with ``url``, ``state``, ``report()``, ``finished`` and ``error``.
+
+    Raises:
+        UsageError: What was asked for cannot be; the window lies outside of the sessions.
+        SessionError: A session is not there or cannot be read.
+        EndpointError: The address or port cannot be had (on entering the context).
+    """
+    options = ReplayOptions(
+        host=host,
+        port=port,
+        path=path,
+        speed=parse_speed(str(speed)) if speed != math.inf else math.inf,
+        axis=_one_of(Axis, clock, "clock"),
+        max_gap_ns=None if max_gap is None else _duration_ns(max_gap),
+        start=None if start is None else parse_moment(start),
+        end=None if end is None else parse_moment(end),
+        types=None if types is None else _words(types),
+        exclude=_words(exclude),
+        verbatim=verbatim,
+        restamp=restamp,
+        per_client=per_client,
+        wait_for=wait_for,
+        slow_client=None if slow_client is None else _one_of(SlowClient, slow_client, "slow_client"),
+        client_buffer_bytes=client_buffer,
+        at_end=_one_of(AtEnd, at_end, "at_end"),
+    )
+    return Replay([_store(session, Path(library)) for session in sessions], options, SystemClock())
+
+
+def _store(session: Session | str | Path, library: Path) -> Store:
+    return session.store if isinstance(session, Session) else Library(library).find(str(session))
+
+
+def _duration_ns(duration: str | float) -> int:
+    """Return a duration, given as text or in seconds, as ns."""
+    if isinstance(duration, str):
+        return parse_duration(duration)
+    if not 0 <= duration < math.inf:
+        raise UsageError(f"{duration} is not a duration", hint="give seconds from 0, or text such as 1m30s")
+    return round(duration * 1e9)
+
+
+def _words(words: Iterable[str]) -> frozenset[str]:
+    # A text is a series of letters too, which nobody means.
+    return frozenset(words.split(",") if isinstance(words, str) else words)
+
+
+def _one_of(choices: type[_Choice], word: str, what: str) -> _Choice:
+    try:
+        return choices(word)
+    except ValueError:
+        raise UsageError(
+            f"{what} cannot be {word!r}", hint=f"give one of {', '.join(choice.value for choice in choices)}"
+        ) from None
