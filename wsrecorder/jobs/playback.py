@@ -30,7 +30,7 @@ class Playback:
         player: Decides what is due; new, it is paused.
         frames_sent: Frames played so far.
         lateness: Of frames that had a deadline.
-        changed: Set it after a control, so that the loop looks again.
+        is_over: Whether it was played to the end; a seek leads back.
 
     Args:
         programme: What is played.
@@ -60,12 +60,13 @@ class Playback:
         self.player = Player(start_ns=start_ns, speed=speed, loop=options.at_end is AtEnd.LOOP)
         self.frames_sent = 0
         self.lateness = Distribution()
-        self.changed = asyncio.Event()
+        self.is_over = False
         self._endpoint = endpoint
         self._options = options
         self._clock = clock
         self._to = to
         self._stop_ns = stop_ns
+        self._changed = asyncio.Event()
         self._reader = ReadAhead(programme, types, stop_ns)
         self._timeline = Timeline()
         self._batch: PlayBatch | None = None
@@ -86,33 +87,67 @@ class Playback:
                 case Send(start, stop):
                     await self._send(start, stop)
                 case Wait(until_ns):
-                    self.changed.clear()
-                    await clock.sleep_until(until_ns, wake=self.changed)
+                    self._changed.clear()
+                    await clock.sleep_until(until_ns, wake=self._changed)
                 case Idle():
-                    self.changed.clear()
-                    await self.changed.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
                 case More():
                     await self._feed()
                 case Reread(from_ns):
                     self._begin_pass(from_ns)
+        self.is_over = True
+        self._changed.clear()
+
+    async def wait_for_control(self) -> None:
+        """Return after the first control since `run` has returned."""
+        await self._changed.wait()
+
+    # Controls: each takes effect at once, whatever the loop waits for.
 
     def resume(self) -> None:
         """Play on."""
         self.player.resume(self._clock.now_ns())
-        self._last = None
-        self.changed.set()
+        self._note_control()
 
     def pause(self) -> None:
         """Stand still."""
         self.player.pause(self._clock.now_ns())
-        self._last = None
-        self.changed.set()
+        self._note_control()
+
+    def seek(self, session_ns: int) -> None:
+        """Play on from another place, session time, ns, at the earliest from the start; `run` again after the end."""
+        self.player.seek(session_ns, self._clock.now_ns())
+        self.is_over = False
+        self._note_control()
+
+    def step(self, frames: int = 1) -> None:
+        """Stand still, and send the next frames at once.
+
+        Raises:
+            UsageError: There are less than one.
+        """
+        self.player.step(frames, self._clock.now_ns())
+        self._note_control()
+
+    def set_speed(self, speed: float) -> None:
+        """Go on at another speed, session seconds per wall second, or infinity.
+
+        Raises:
+            UsageError: It is not above 0.
+        """
+        self.player.set_speed(speed, self._clock.now_ns())
+        self._note_control()
 
     def close(self) -> None:
         """End the playback and its reading."""
         self.player.stop()
-        self.changed.set()
+        self._note_control()
         self._reader.close()
+
+    def _note_control(self) -> None:
+        self._last = None  # what is measured are stretches without a control in them
+        self._changed.set()
 
     def position_ns(self) -> int:
         """Return where the playhead stands in the recording, session time, ns."""

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final
 
 from wsrecorder.core.dialect import Restamper
@@ -17,12 +18,13 @@ from wsrecorder.core.event import Direction, Kind
 from wsrecorder.core.heartbeat import HeartbeatMaker
 from wsrecorder.core.moment import Moment, resolve_window
 from wsrecorder.core.timeline import NO_TIME, Axis
+from wsrecorder.errors import UsageError
 from wsrecorder.jobs.replay_options import ReplayOptions
 from wsrecorder.net.framing import Frames, frame_columns, frame_each
 from wsrecorder.store.columns import int64_view, times_us
-from wsrecorder.store.manifest import Manifest
+from wsrecorder.store.manifest import Identity, Manifest
 from wsrecorder.store.merge import Source, merge_batches
-from wsrecorder.store.schema import text_opcodes
+from wsrecorder.store.schema import RecordBatch, text_opcodes
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import Store
 
@@ -105,8 +107,7 @@ class Programme:
         self.path = options.path or identities[0].path
         self.subprotocol = identities[0].subprotocol
         self.start_ns, self.stop_ns = self.window(options.start, options.end)
-        # Each session may be of another feed; all time stamps must be of the kind that can be rewritten.
-        self._restampers = [Restamper(identity.dialect) for identity in identities] if options.restamp else []
+        self._restamper = _restamper_for(identities) if options.restamp else None
 
     def window(self, start: Moment | None, end: Moment | None) -> tuple[int, int | None]:
         """Return where a window begins and ends, session time, ns.
@@ -122,7 +123,7 @@ class Programme:
             return None
         for store, manifest in zip(self._stores, self._manifests, strict=True):
             beat = manifest.identity.dialect.heartbeat_type
-            if beat is None or beat not in manifest.types:
+            if beat is None or beat not in manifest.types or beat in self._options.exclude:
                 continue
             for rows in store.batches(Selection(columns=("text",), types=frozenset({beat}))):
                 for text in rows.column("text").to_pylist():
@@ -139,17 +140,18 @@ class Programme:
             types: Only messages of these types; None is all.
         """
         wants_sent = self._options.axis is Axis.SENT
-        restamp = bool(self._restampers)
         columns = ["elapsed_ns", "text", "binary", "detail"]
-        columns += ["received_ns"] * restamp + ["sent_at"] * wants_sent
+        columns += ["received_ns"] * (self._restamper is not None) + ["sent_at"] * wants_sent
+        columns += ["seq"] * any(not manifest.sealed for manifest in self._manifests)
         sources = []
         for store, manifest in zip(self._stores, self._manifests, strict=True):
             shift_ns = manifest.identity.started_ns - self._began_ns
             selection = self._selection(manifest, tuple(columns), types, from_ns - shift_ns, stop_ns, shift_ns)
-            sources.append(Source(store.batches(selection), shift_ns))
+            batches = store.batches(selection) if manifest.sealed else _as_it_grows(store, selection)
+            sources.append(Source(batches, shift_ns))
         rows_of = sources[0].batches if len(sources) == 1 else merge_batches(sources)
         for rows in rows_of:
-            yield PlayBatch(rows, wants_sent=wants_sent, restamper=self._restampers[0] if restamp else None)
+            yield PlayBatch(rows, wants_sent=wants_sent, restamper=self._restamper)
 
     def _selection(
         self, manifest: Manifest, columns: tuple[str, ...], types: frozenset[str] | None,
@@ -167,6 +169,31 @@ class Programme:
             kinds=frozenset({Kind.MESSAGE}),
             direction=Direction.IN,
         )
+
+
+def _as_it_grows(store: Store, selection: Selection) -> Iterator[RecordBatch]:
+    """Yield what a session that is being recorded holds, and then what has come meanwhile, until nothing has."""
+    next_seq = selection.from_seq
+    while True:
+        from_seq = next_seq
+        for rows in store.batches(replace(selection, from_seq=from_seq)):
+            next_seq = rows.column("seq")[-1].as_py() + 1
+            yield rows
+        if next_seq == from_seq:
+            return
+
+
+def _restamper_for(identities: Sequence[Identity]) -> Restamper:
+    """Return what rewrites the time stamps of all sessions; which row is of which is not known once they are merged."""
+    dialects = [identity.dialect for identity in identities]
+    where = {(dialect.ts_path, dialect.ts_unit) for dialect in dialects}
+    if len(where) > 1:
+        shown = " and ".join(f"{path} in {unit}" for path, unit in sorted(where))
+        raise UsageError(
+            f"cannot restamp sessions whose time stamps differ: {shown}",
+            hint="replay them one at a time, or without --restamp",
+        )
+    return Restamper(dialects[0])
 
 
 class ReadAhead:

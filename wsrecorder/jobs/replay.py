@@ -25,9 +25,13 @@ __all__ = ["Replay", "replay"]
 
 _LOG: Final = logging.getLogger("wsrecorder.replay")
 
+# Close codes (RFC 6455, section 7.4.1): played to the end, ended in the middle, asked for the impossible, broken.
 _NORMAL: Final = 1000
+_GOING_AWAY: Final = 1001
 _POLICY_VIOLATION: Final = 1008
 _INTERNAL_ERROR: Final = 1011
+
+_CANNOT_GO_ON: Final = "the recording cannot be read any further"
 
 
 class Replay:
@@ -39,8 +43,13 @@ class Replay:
             await running.finished.wait()
 
     Attributes:
-        finished: Set when everything was played and ``at_end`` is not ``loop``.
+        endpoint: Where clients connect.
+        finished: Set when everything was played (never with ``at_end`` loop), or cannot be played any
+            further; with a playback for each client, while none of them plays.
+        over: Set when the replay should end by itself: everything was played with ``at_end`` exit, or
+            it cannot be played any further.
         error: What ended the playing, or None.
+        shared: The playback that all clients share, to be controlled; None where each has its own.
 
     Args:
         stores: The sessions, merged by time.
@@ -56,7 +65,9 @@ class Replay:
     def __init__(self, stores: Sequence[Store], options: ReplayOptions, clock: Clock) -> None:
         self.options = options
         self.finished = asyncio.Event()
-        self.error: WsrecError | None = None
+        self.over = asyncio.Event()
+        self.error: BaseException | None = None
+        self.shared: Playback | None = None
         self._clock = clock
         self._programme = programme = Programme(stores, options)
         endpoint_options = EndpointOptions(
@@ -71,7 +82,6 @@ class Replay:
             endpoint_options, now_ns=clock.now_ns, wall_ns=clock.wall_ns, heartbeat=programme.heartbeat()
         )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._shared: Playback | None = None
         self._own: dict[int, Playback] = {}
         self._playing: set[int] = set()
         self._frames_gone = 0
@@ -89,10 +99,10 @@ class Replay:
             self.endpoint.on_join = self._begin_own
             self.endpoint.on_leave = self._end_own
         else:
-            self._shared = self._playback(None, self.options.speed, *self._window, self.options.types)
+            self.shared = self._playback(None, self.options.speed, *self._window, self.options.types)
         await self.endpoint.__aenter__()
-        if self._shared is not None:
-            self._start(self._play_shared(self._shared))
+        if self.shared is not None:
+            self._start(self._play_shared(self.shared))
         return self
 
     async def __aexit__(
@@ -103,18 +113,24 @@ class Replay:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # 1000 when the replay has come to its end, 1001 when we go in its middle (RFC 6455, section 7.4.1).
-        await self.endpoint.close(_NORMAL if self.finished.is_set() else 1001)
+        if self.error is not None:
+            await self.endpoint.close(_INTERNAL_ERROR, _CANNOT_GO_ON)
+        else:
+            await self.endpoint.close(_NORMAL if self.finished.is_set() else _GOING_AWAY)
 
     # One playback for all.
 
     async def _play_shared(self, playback: Playback) -> None:
         await self.endpoint.wait_for_clients(self.options.wait_for)
         playback.resume()
-        if await self._play(playback):
-            if self.options.at_end is AtEnd.CLOSE:
-                await self.endpoint.close_clients(_NORMAL)
-            self.finished.set()
+        passes = 0
+        while await self._play(playback):
+            if playback.player.passes > passes:  # else some control came after the end, and nothing was played
+                passes = playback.player.passes
+                if self.options.at_end is AtEnd.CLOSE:
+                    await self.endpoint.close_clients(_NORMAL)
+                self._finish()
+            await playback.wait_for_control()
 
     # One playback for each client.
 
@@ -123,7 +139,7 @@ class Replay:
             speed, start_ns, stop_ns, types = self._wishes(client.query)
         except UsageError as exc:
             _LOG.warning("%s asked for the impossible: %s", client, exc.message)
-            self._start(client.close(_POLICY_VIOLATION, exc.message[:120], 2))
+            self._start(client.close(_POLICY_VIOLATION, _reason(exc.message), self.endpoint.options.close_timeout_s))
             return
         playback = self._playback((client,), speed, start_ns, stop_ns, types)
         self._own[client.number] = playback
@@ -142,7 +158,7 @@ class Replay:
     def _ended_own(self, client: Client) -> None:
         self._playing.discard(client.number)
         if not self._playing and self.endpoint.clients_served >= self.options.wait_for:
-            self.finished.set()
+            self._finish()
 
     def _end_own(self, client: Client) -> None:
         playback = self._own.pop(client.number, None)
@@ -171,7 +187,7 @@ class Replay:
 
     @property
     def _playbacks(self) -> list[Playback]:
-        return [*self._own.values(), *([self._shared] if self._shared else [])]
+        return [*self._own.values(), *([self.shared] if self.shared else [])]
 
     def _playback(
         self,
@@ -191,17 +207,31 @@ class Replay:
         try:
             await playback.run()
         except WsrecError as exc:
-            self.error = exc
             _LOG.error("%s", exc.message)
-            await self.endpoint.close_clients(_INTERNAL_ERROR, "the recording cannot be read any further")
-            self.finished.set()
+            self._fail(exc)
+            await self.endpoint.close_clients(_INTERNAL_ERROR, _CANNOT_GO_ON)
             return False
         return True
+
+    def _finish(self) -> None:
+        self.finished.set()
+        if self.options.at_end is AtEnd.EXIT:
+            self.over.set()
+
+    def _fail(self, error: BaseException) -> None:
+        self.error = self.error or error
+        self.finished.set()
+        self.over.set()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)  # our own mistake: whoever waits for the replay must hear of it
 
     # What there is to see.
 
@@ -224,7 +254,7 @@ class Replay:
         )
 
     def _status(self, ahead: Playback | None) -> str:
-        if self.finished.is_set():
+        if self.error is not None or (ahead is not None and ahead.is_over):
             return "ended"
         if ahead is None or not ahead.player.passes:
             return "waiting"
@@ -281,9 +311,7 @@ async def replay(
         _LOG.info("serving %s", running.url)
         if on_started is not None:
             on_started(running)
-        waits = [asyncio.create_task(stop.wait())]
-        if options.at_end is AtEnd.EXIT:
-            waits.append(asyncio.create_task(running.finished.wait()))
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(running.over.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
@@ -294,3 +322,8 @@ async def replay(
 
 def _sum(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
     return first[0] + second[0], first[1] + second[1]
+
+
+def _reason(text: str) -> str:
+    """Return as much of a text as fits into a close frame: 123 bytes (RFC 6455, section 5.5)."""
+    return text.encode()[:123].decode(errors="ignore")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wsrecorder.core.distribution import Distribution
 from wsrecorder.core.moment import Moment
 from wsrecorder.core.timeline import Axis
-from wsrecorder.net.client import ClientStats
-from wsrecorder.net.endpoint import SlowClient
+from wsrecorder.net.endpoint_options import SlowClient
+
+if TYPE_CHECKING:
+    from wsrecorder.net.client import ClientStats  # not for its looks alone: it would load the WebSocket library
 
 __all__ = ["AtEnd", "ReplayOptions", "ReplayReport", "ReplayState"]
 
