@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,12 +52,25 @@ def _settings(
     Exit codes: 0 done, 1 unexpected (diff: they differ), 2 usage, 3 feed, 4 session, 5 endpoint,
     6 done but something was lost.
     """
-    group = context.command
     commands = {
-        name: {parameter.name or "": bool(getattr(parameter, "multiple", False)) for parameter in command.params}
-        for name, command in getattr(group, "commands", {}).items()
+        name: {_long_name(parameter): parameter for parameter in command.params}
+        for name, command in getattr(context.command, "commands", {}).items()
     }
-    context.default_map = read_settings(Path(SETTINGS_NAME), os.environ, commands)
+    repeatable = {
+        name: {option: bool(getattr(parameter, "multiple", False)) for option, parameter in parameters.items()}
+        for name, parameters in commands.items()
+    }
+    settings = read_settings(Path(SETTINGS_NAME), os.environ, repeatable)
+    context.default_map = {
+        name: {commands[name][option].name: value for option, value in found.items()}
+        for name, found in settings.items()
+    }
+
+
+def _long_name(parameter: Any) -> str:
+    """Return the name by which settings know a parameter: ``from`` of ``--from``, whatever its variable is called."""
+    option = next((option for option in parameter.opts if option.startswith("--")), parameter.name or "")
+    return str(option).removeprefix("--").replace("-", "_")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -98,4 +111,4 @@ def _usage_error(exc: Exception) -> int:
 
 def _load_commands() -> None:
     # Each module adds its commands to the app.
-    from wsrecorder.cli import record  # noqa: F401
+    from wsrecorder.cli import record, replay, simulate  # noqa: F401

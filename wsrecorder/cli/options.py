@@ -10,7 +10,7 @@ import typer
 
 from wsrecorder.errors import UsageError
 
-__all__ = ["Json", "LibraryOption", "Quiet", "parse_size"]
+__all__ = ["Json", "LibraryOption", "Quiet", "parse_size", "split_words"]
 
 LibraryOption = Annotated[
     Path, typer.Option("--library", envvar="WSREC_LIBRARY", help="Folder of sessions.", metavar="DIR")
@@ -33,3 +33,10 @@ def parse_size(text: str) -> int:
     if match is None or unit is None:
         raise UsageError(f"{text!r} is not a size", hint="write it as 512, 64MiB or 1.5GB")
     return round(float(match[1]) * unit)
+
+
+def split_words(values: list[str] | None) -> frozenset[str] | None:
+    """Return what a repeatable option with commas names, such as ``--types A,B --types C``; None if not given."""
+    if not values:
+        return None
+    return frozenset(word.strip() for value in values for word in value.split(",") if word.strip())

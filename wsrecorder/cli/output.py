@@ -7,7 +7,16 @@ import logging
 import sys
 from typing import Any
 
-__all__ = ["log_to_stderr", "print_error", "print_json", "say", "show_bytes", "show_count"]
+__all__ = [
+    "log_to_stderr",
+    "print_error",
+    "print_json",
+    "say",
+    "show_bytes",
+    "show_count",
+    "show_duration",
+    "show_speed",
+]
 
 
 def print_error(message: str, hint: str) -> None:
@@ -68,3 +77,20 @@ def show_bytes(size_bytes: float) -> str:
 def show_count(count: int) -> str:
     """Return a number with its thousands set apart."""
     return f"{count:,}"
+
+
+def show_duration(duration_ns: int) -> str:
+    """Return a duration for people: ``1.5 s``, ``2:05``, ``1:02:05``."""
+    tenths = round(duration_ns / 1e8)
+    if abs(tenths) < 600:
+        return f"{tenths / 10:.1f} s"
+    minutes, seconds = divmod(round(duration_ns / 1e9), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def show_speed(speed: float) -> str:
+    """Return a speed for people: ``10×``, ``0.998×``, ``max``."""
+    if speed == float("inf"):
+        return "max"
+    return f"{speed:,.0f}×" if speed >= 1_000 else f"{speed:.4g}×"

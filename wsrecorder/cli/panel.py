@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wsrecorder.jobs.feed_recorder import FeedRecorder
     from wsrecorder.jobs.record_options import FeedState, RecordOptions
 
-__all__ = ["RecordPanel", "facts_table", "record_panel"]
+__all__ = ["RecordPanel", "facts_table", "record_panel", "show_live"]
 
 _REFRESH_S: Final = 0.25
 _SMOOTH: Final = 0.3
@@ -91,21 +91,31 @@ def facts_table(rows: Sequence[tuple[str, str | Text]]) -> Table:
 
 @asynccontextmanager
 async def record_panel(options: Sequence[RecordOptions]) -> AsyncIterator[RecordPanel]:
-    """Show a panel on the terminal while the block runs; log lines appear above it."""
-    console = Console(stderr=True)
+    """Show a panel of recordings on the terminal while the block runs."""
     panel = RecordPanel(options)
+    async with show_live(panel.render):
+        yield panel
+
+
+@asynccontextmanager
+async def show_live(render: Callable[[float], RenderableType]) -> AsyncIterator[None]:
+    """Show what is rendered on the terminal while the block runs; log lines appear above it.
+
+    Args:
+        render: Returns what to show now; told the time since it was last asked, seconds.
+    """
 
     async def refresh(live: Live) -> None:
         while True:
             await asyncio.sleep(_REFRESH_S)
-            live.update(panel.render(_REFRESH_S), refresh=True)
+            live.update(render(_REFRESH_S), refresh=True)
 
-    with Live(console=console, auto_refresh=False, transient=False) as live:
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=False) as live:
         task = asyncio.create_task(refresh(live))
         try:
-            yield panel
+            yield
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-            live.update(panel.render(_REFRESH_S), refresh=True)
+            live.update(render(_REFRESH_S), refresh=True)

@@ -1,0 +1,217 @@
+"""``wsrec replay``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from wsrecorder.cli.app import app
+from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size, split_words
+from wsrecorder.cli.output import log_to_stderr, print_json, say, show_bytes, show_count, show_duration, show_speed
+from wsrecorder.core.moment import parse_duration, parse_moment
+from wsrecorder.core.playhead import parse_speed
+from wsrecorder.core.timeline import Axis
+from wsrecorder.errors import UsageError
+from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions, ReplayReport, ReplayState
+from wsrecorder.net.endpoint_options import SlowClient
+
+if TYPE_CHECKING:
+    from wsrecorder.jobs.replay import Replay
+    from wsrecorder.store.session import Store
+
+__all__ = ["position_line", "print_report", "replay"]
+
+_LOG: Final = logging.getLogger("wsrecorder.replay")
+
+_LOG_EVERY_S: Final = 10.0
+_CLIENTS_SHOWN: Final = 20
+
+
+@app.command(epilog="Example: wsrec replay latest --speed 10 --max-gap 2s")
+def replay(
+    sessions: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SESSION…", help="Path, id, unique prefix of an id, name, or 'latest'; several merge."),
+    ] = None,
+    library: LibraryOption = Path("recordings"),
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    path: Annotated[str | None, typer.Option(help="Path to serve; by default the recorded one.")] = None,
+    speed: Annotated[str, typer.Option(metavar="FACTOR|max", help="Session seconds per second, above 0.")] = "1",
+    clock: Annotated[Axis, typer.Option(help="Play the times of receiving or of sending.")] = Axis.RECEIVED,
+    max_gap: Annotated[str | None, typer.Option(metavar="TIME", help="Longest silence, before speed.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="MOMENT", help="Begin at 90s, -10s from the end, or a time.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="MOMENT", help="End there, not included.")] = None,
+    types: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="Only messages of these types. Repeatable.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="No messages of these types. Repeatable.")
+    ] = None,
+    verbatim: Annotated[
+        bool, typer.Option("--verbatim", help="Every recorded frame and nothing else: recorded heartbeats, no own.")
+    ] = False,
+    restamp: Annotated[
+        bool, typer.Option("--restamp", help="Rewrite the digits of ts, so that the stream looks live.")
+    ] = False,
+    per_client: Annotated[
+        bool,
+        typer.Option("--per-client", help="Play to each client from the start; ?speed=&from=&to=&types= in its URL."),
+    ] = False,
+    wait_for: Annotated[int, typer.Option(metavar="N", min=0, help="Clients to wait for; 0 plays at once.")] = 1,
+    slow_client: Annotated[
+        SlowClient | None,
+        typer.Option(help="Close who lags too far, or wait; by default wait with --per-client or --speed max."),
+    ] = None,
+    client_buffer: Annotated[str, typer.Option(metavar="SIZE", help="How far a client may lag.")] = "16MiB",
+    at_end: Annotated[
+        AtEnd | None, typer.Option(help="Keep connections open, close them, exit, or begin again.  [default: stay]")
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end: --at-end loop.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> int:
+    """Stand in for the live feed: replay sessions over the recorded path, at original or any other speed.
+
+    By default it serves ws://127.0.0.1:8000/ws/, begins when the first client connects, and goes on until
+    Ctrl-C. All clients share one playhead: who comes late joins midway, as on the live feed.
+    """
+    if loop and at_end not in (None, AtEnd.LOOP):
+        raise UsageError(f"--loop and --at-end {at_end} exclude each other", hint="give one of them")
+    options = ReplayOptions(
+        host=host,
+        port=port,
+        path=path,
+        speed=parse_speed(speed),
+        axis=clock,
+        max_gap_ns=None if max_gap is None else parse_duration(max_gap),
+        start=None if start is None else parse_moment(start),
+        end=None if end is None else parse_moment(end),
+        types=split_words(types),
+        exclude=split_words(exclude) or frozenset(),
+        verbatim=verbatim,
+        restamp=restamp,
+        per_client=per_client,
+        wait_for=wait_for,
+        slow_client=slow_client,
+        client_buffer_bytes=parse_size(client_buffer),
+        at_end=AtEnd.LOOP if loop else at_end or AtEnd.STAY,
+    )
+    _replay(_find(sessions or [], library), options, quiet=quiet, as_json=as_json)
+    return 0
+
+
+def _find(references: Sequence[str], library: Path) -> list[Store]:
+    from wsrecorder.store.library import Library
+
+    if not references:
+        raise UsageError(
+            "no session was named", hint='name one or more, such as "wsrec replay latest"; "wsrec ls" lists them'
+        )
+    return [Library(library).find(reference) for reference in references]
+
+
+def _replay(stores: Sequence[Store], options: ReplayOptions, *, quiet: bool, as_json: bool) -> None:
+    from wsrecorder.cli.running import run_until_stopped
+    from wsrecorder.clock import SystemClock
+    from wsrecorder.jobs.replay import replay as run_replay
+    from wsrecorder.store.memory import keep_memory_flat
+
+    keep_memory_flat()
+    on_terminal = sys.stderr.isatty() and not quiet
+    if not on_terminal:
+        log_to_stderr(quiet=quiet)
+    started: list[tuple[Replay, str]] = []
+
+    async def run(stop: asyncio.Event) -> None:
+        async with _panel() if on_terminal else _log_lines() as watch:
+
+            def on_started(running: Replay) -> None:
+                started.append((running, running.url))  # once it has ended it has none
+                watch(running)
+
+            await run_replay(stores, options, SystemClock(), stop, on_started)
+
+    try:
+        run_until_stopped(run)
+    finally:
+        # Also when a session could not be read to its end: what was played until then counts.
+        for running, url in started:
+            report = running.report()
+            print_report(report)
+            if as_json:
+                print_json({"url": url, "sessions": [str(store.path) for store in stores]} | report.to_dict())
+
+
+@asynccontextmanager
+async def _panel() -> AsyncIterator[Callable[[Replay], None]]:
+    from wsrecorder.cli.replay_panel import replay_panel  # rich costs a tenth of a second, and a pipe has no use for it
+
+    async with replay_panel() as panel:
+        yield panel.watch
+
+
+@asynccontextmanager
+async def _log_lines() -> AsyncIterator[Callable[[Replay], None]]:
+    """Log the position now and then while the block runs."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def log_position(running: Replay) -> None:
+        while True:
+            await asyncio.sleep(_LOG_EVERY_S)
+            _LOG.info("%s", position_line(running.state))
+
+    try:
+        yield lambda running: tasks.append(asyncio.create_task(log_position(running)))
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def position_line(state: ReplayState) -> str:
+    """Return a line that says how a replay stands."""
+    achieved = "" if state.achieved_speed is None else f" at {show_speed(state.achieved_speed)}"
+    return (
+        f"{state.status}: {show_duration(state.position_ns)} of {show_duration(state.end_ns)}{achieved}, "
+        f"{show_count(state.frames_sent)} frames, {state.clients} clients"
+    )
+
+
+def print_report(report: ReplayReport) -> None:
+    """Print what a replay measured of itself, for people, to stderr."""
+    facts = report.to_dict()
+    passes = f" in {report.passes} passes" if report.passes > 1 else ""
+    say(f"replayed {show_count(report.frames_sent)} frames in {report.playing_s:.1f} s{passes}{_pace(report)}")
+    if report.lateness.count:
+        late = facts["lateness_ms"]
+        say(f"lateness p50 {late['p50']:.2f} ms, p99 {late['p99']:.2f} ms, max {late['max']:.2f} ms")
+    for client in report.clients[:_CLIENTS_SHOWN]:
+        stalls = f", {client.stalls} stalls of {client.stalled_ns / 1e6:.0f} ms" if client.stalls else ""
+        say(
+            f"client {client.number} ({client.address}): {show_count(client.frames_sent)} frames, "
+            f"{show_bytes(client.bytes_sent)}, {client.heartbeats_sent} heartbeats{stalls}"
+        )
+    if len(report.clients) > _CLIENTS_SHOWN:
+        say(f"and {len(report.clients) - _CLIENTS_SHOWN} more clients")
+    if report.slow_closed:
+        say(
+            f"{report.slow_closed} clients were closed because they lagged too far behind (1013): "
+            "a larger --client-buffer bears more, --slow-client wait has everyone wait for them"
+        )
+
+
+def _pace(report: ReplayReport) -> str:
+    if report.achieved_speed is None:
+        return ""
+    asked = "as fast as possible" if report.speed is None else f"{show_speed(report.speed)} was asked for"
+    frames_per_s = report.frames_sent / report.playing_s
+    return f": {show_speed(report.achieved_speed)} ({asked}), {frames_per_s:,.0f} frames/s"

@@ -1,0 +1,80 @@
+"""The live panel of a replay on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from wsrecorder.cli.output import show_count, show_duration, show_speed
+from wsrecorder.cli.panel import facts_table, show_live
+
+if TYPE_CHECKING:
+    from wsrecorder.jobs.replay import Replay
+    from wsrecorder.jobs.replay_options import ReplayState
+
+__all__ = ["ReplayPanel", "replay_panel"]
+
+_STATUS_STYLES: Final = {"playing": "green", "waiting": "yellow", "paused": "yellow", "ended": "dim"}
+
+
+class ReplayPanel:
+    """Shows how a replay stands."""
+
+    def __init__(self) -> None:
+        self._replay: Replay | None = None
+        self._url = ""
+
+    def watch(self, replay: Replay) -> None:
+        """Show this one from now on."""
+        self._replay = replay
+        self._url = replay.url  # gone when it has ended
+
+    def render(self, interval_s: float) -> RenderableType:
+        """Return the panel as of now.
+
+        Args:
+            interval_s: Time since it was last rendered, seconds.
+        """
+        if self._replay is None:
+            return Text("reading the session …", style="dim")
+        state = self._replay.state
+        panel = Panel(Group(_facts(state), _bar(state)), title=Text(f" {self._url} ", style="bold"), title_align="left")
+        return Group(panel, Text("Ctrl-C ends the replay", style="dim"))
+
+
+def _facts(state: ReplayState) -> RenderableType:
+    late = state.lateness.summary_ms()
+    achieved = "" if state.achieved_speed is None else f", achieved {show_speed(state.achieved_speed)}"
+    lateness = (
+        f"p50 {late['p50']:.2f} ms  p99 {late['p99']:.2f} ms  max {late['max']:.2f} ms" if state.lateness.count else "–"
+    )
+    return facts_table(
+        [
+            ("state", Text(state.status, style=_STATUS_STYLES.get(state.status, ""))),
+            ("position", f"{show_duration(state.position_ns)} of {show_duration(state.end_ns)}"),
+            ("speed", f"{show_speed(state.speed)}{achieved}"),
+            ("frames", show_count(state.frames_sent)),
+            ("clients", str(state.clients)),
+            ("lateness", lateness),
+        ]
+    )
+
+
+def _bar(state: ReplayState) -> ProgressBar:
+    # A session that still grows is played past the end it had at first.
+    length_ns = max(1, state.end_ns - state.start_ns)
+    return ProgressBar(total=length_ns, completed=min(length_ns, max(0, state.position_ns - state.start_ns)))
+
+
+@asynccontextmanager
+async def replay_panel() -> AsyncIterator[ReplayPanel]:
+    """Show a panel on the terminal while the block runs."""
+    panel = ReplayPanel()
+    async with show_live(panel.render):
+        yield panel
