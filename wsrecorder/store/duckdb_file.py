@@ -9,6 +9,7 @@ locks on it (fcntl), and with them DuckDB's. It gets a second connection instead
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from wsrecorder.store.schema import conform
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.sequence import Sequence
 
-__all__ = ["DuckDbStore", "DuckDbWriter", "connect_to_read", "log_of"]
+__all__ = ["DuckDbStore", "DuckDbWriter", "connect_to_read", "cut_log", "is_locked", "log_of"]
 
 _CREATE_EVENTS: Final = """
 CREATE TABLE events (
@@ -70,6 +71,33 @@ class DuckDbWriter:
             self._connection.execute(_CREATE_EVENTS)
             self._connection.execute(_CREATE_SESSION)
             self._store_manifest()
+
+    @classmethod
+    def reopen(cls, path: Path) -> DuckDbWriter:
+        """Open a session whose recording did not end properly, to seal it; its log is played into the file.
+
+        Raises:
+            SessionError: Another process writes there, or it is no session.
+            SegmentDamaged: The file or its log cannot be read.
+        """
+        writer = cls.__new__(cls)
+        writer.path = path
+        try:
+            writer._connection = duckdb.connect(path, config=_WRITER_CONFIG)
+        except duckdb.IOException as exc:
+            if "lock" in str(exc):
+                raise _is_being_written(path) from exc
+            raise _damaged(path, exc) from exc
+        except duckdb.ConnectionException as exc:
+            raise _is_being_written(path) from exc
+        except duckdb.Error as exc:
+            raise _damaged(path, exc) from exc
+        try:
+            writer.manifest = _manifest_in(writer._connection, path)
+        except BaseException:
+            writer.abandon()
+            raise
+        return writer
 
     @property
     def size_bytes(self) -> int:
@@ -130,7 +158,7 @@ class DuckDbStore:
             SegmentDamaged: It cannot be read.
         """
         with connect_to_read(self.path) as connection:
-            return self._manifest_in(connection)
+            return _manifest_in(connection, self.path)
 
     def identity(self) -> Identity:
         """Return what the session is."""
@@ -139,7 +167,7 @@ class DuckDbStore:
     def manifest(self) -> Manifest:
         """Return the manifest; counted from the events where the recording did not end properly."""
         with connect_to_read(self.path) as connection:
-            manifest = self._manifest_in(connection)
+            manifest = _manifest_in(connection, self.path)
             if manifest.sealed:
                 return manifest
             tally = Tally()
@@ -156,22 +184,43 @@ class DuckDbStore:
             SegmentDamaged: The file cannot be read, or the sequence has a hole; what came before was yielded.
         """
         with connect_to_read(self.path) as connection:
-            manifest = self._manifest_in(connection)
+            manifest = _manifest_in(connection, self.path)
             for batch in _select(connection, self.path, selection, manifest.events):
                 wanted = selection.apply(batch)
                 if len(wanted):
                     yield wanted
 
-    def _manifest_in(self, connection: duckdb.DuckDBPyConnection) -> Manifest:
-        try:
-            rows = connection.execute("SELECT manifest FROM session").fetchall()
-        except duckdb.Error as exc:
-            raise SessionError(
-                f"{self.path} is a DuckDB file without a table session", hint="it was not recorded by wsrec"
-            ) from exc
-        if not rows:
-            raise SessionError(f"table session of {self.path} is empty", hint="restore the file from a copy")
-        return Manifest.from_json(rows[0][0].encode(), self.path)
+
+def is_locked(path: Path) -> bool:
+    """Return whether somebody writes into a session's file right now."""
+    try:
+        duckdb.connect(path, read_only=True, config=_CONFIG).close()
+    except duckdb.ConnectionException:
+        return True
+    except duckdb.IOException as exc:
+        return "lock" in str(exc)
+    except duckdb.Error:
+        return False
+    return False
+
+
+def _manifest_in(connection: duckdb.DuckDBPyConnection, path: Path) -> Manifest:
+    try:
+        rows = connection.execute("SELECT manifest FROM session").fetchall()
+    except duckdb.Error as exc:
+        raise SessionError(
+            f"{path} is a DuckDB file without a table session", hint="it was not recorded by wsrec"
+        ) from exc
+    if not rows:
+        raise SessionError(f"table session of {path} is empty", hint="restore the file from a copy")
+    return Manifest.from_json(rows[0][0].encode(), path)
+
+
+def _is_being_written(path: Path) -> SessionError:
+    return SessionError(
+        f"{path} is being written by another process, or elsewhere in this one",
+        hint="wait until it has ended, or end it; readers need not wait",
+    )
 
 
 def _select(
@@ -250,6 +299,31 @@ def _state(path: Path) -> tuple[int, int]:
 def log_of(path: Path) -> Path:
     """Return where DuckDB keeps the write-ahead log of a file."""
     return path.with_name(path.name + ".wal")
+
+
+def cut_log(path: Path, damage: SegmentDamaged) -> Path | None:
+    """Cut a write-ahead log where DuckDB found it damaged; all of it is kept aside.
+
+    Args:
+        path: The session's file.
+        damage: What opening it said.
+
+    Returns:
+        Where the whole log is kept; None when it is not the log that is damaged.
+    """
+    log = log_of(path)
+    place = re.search(r"at byte position (\d+)", damage.message)
+    if place is None or "WAL" not in damage.message or not log.exists():
+        return None
+    kept = log.with_name(log.name + ".cut")
+    with disk.storage_errors(log):
+        with log.open("rb") as file, kept.open("xb") as copy:
+            shutil.copyfileobj(file, copy)
+            disk.sync(copy)
+        with log.open("r+b") as file:
+            file.truncate(int(place[1]))
+            disk.sync(file)
+    return kept
 
 
 def _damaged(path: Path, exc: Exception) -> SegmentDamaged:

@@ -12,8 +12,9 @@ Arrow takes the end of the file for the end of the stream, and 8 zero bytes as w
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from wsrecorder.errors import FormatTooNew, SegmentDamaged, StorageError
 from wsrecorder.store import disk
 from wsrecorder.store.schema import SCHEMA, check_version
 
-__all__ = ["JournalReader", "JournalWriter"]
+__all__ = ["JournalInfo", "JournalReader", "JournalWriter", "check_journal"]
 
 _FIRST_SEQ: Final = b"wsrec.first_seq"
 _CHECKSUM: Final = b"wsrec.crc32"
@@ -194,6 +195,53 @@ class JournalReader:
 
     def _stop(self, exc: Exception) -> None:
         self.trouble = (str(exc).splitlines() or [type(exc).__name__])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalInfo:
+    """What a journal holds.
+
+    Attributes:
+        rows: Events in its whole batches.
+        first_seq: Sequence number of the first of them; 0 when there is none.
+        last_elapsed_ns: When the last of them came, ns since the session began.
+        cut_bytes: Bytes after them that cannot be read.
+        trouble: Why they cannot be read, or None.
+    """
+
+    rows: int
+    first_seq: int
+    last_elapsed_ns: int
+    cut_bytes: int
+    trouble: str | None
+
+    @property
+    def next_seq(self) -> int:
+        """Sequence number of the event after its last."""
+        return self.first_seq + self.rows
+
+
+def check_journal(path: Path, visit: Callable[[pa.RecordBatch], object] = lambda batch: None) -> JournalInfo:
+    """Read a journal as far as it is whole and return what it holds.
+
+    Args:
+        path: The journal.
+        visit: Called with each record batch.
+
+    Raises:
+        FileNotFoundError: It was sealed away meanwhile.
+        StorageError: The disk refuses.
+        FormatTooNew: A newer wsrec wrote it.
+    """
+    rows = first_seq = last_elapsed_ns = 0
+    with closing(JournalReader(path)) as journal:
+        for batch in journal:
+            if not rows:
+                first_seq = batch.column("seq")[0].as_py()
+            rows += len(batch)
+            last_elapsed_ns = batch.column("elapsed_ns")[-1].as_py()
+            visit(batch)
+        return JournalInfo(rows, first_seq, last_elapsed_ns, journal.cut_bytes, journal.trouble)
 
 
 def _is_whole(batch: pa.RecordBatch, marks: pa.KeyValueMetadata | None, expected_seq: int | None) -> bool:

@@ -40,6 +40,12 @@ class SessionLock:
             while self._descriptor is None:
                 self._descriptor = self._try()
 
+    def __enter__(self) -> SessionLock:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()
+
     def release(self) -> None:
         """Give the right back; nothing happens the second time."""
         if self._descriptor is None:

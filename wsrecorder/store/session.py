@@ -96,9 +96,11 @@ class ParquetStore:
 
     def _numbered(self, suffix: str) -> dict[int, Path]:
         folder = self.path / EVENTS_FOLDER
-        names = [name for name in disk.list_names(folder) if name.endswith(suffix)]
-        numbers = {name.removesuffix(suffix): name for name in names}
-        found = {int(stem): folder / name for stem, name in numbers.items() if stem.isdecimal() and stem.isascii()}
+        found: dict[int, Path] = {}
+        for name in disk.list_names(folder):
+            stem = name.removesuffix(suffix)
+            if stem != name and stem.isdecimal() and f"{int(stem):06d}" == stem:
+                found[int(stem)] = folder / name
         return dict(sorted(found.items()))
 
     def stored_manifest(self) -> Manifest | None:
