@@ -24,9 +24,11 @@ Payloads are those of the simulated engine, {mean:.0f} bytes on average. Run it 
 Measured on {machine} with {versions}.
 
 - **record**: a raw server in a process of its own blasts ready-made frames; `wsrec record` runs as its user would run
-  it, until the session is sealed. The 15-line script is `benchmarks/peers.py`: websockets, JSON lines into a file, no sync.
+  it, until the session is sealed. The 15-line script is in `benchmarks/peers.py`: websockets, JSON lines into a file,
+  no sync.
 - **memory**: resident set, ten samples a second.
-- **replay**: `wsrec replay --speed max` from Parquet to raw sockets that look at nothing; from the first byte to the last.
+- **replay**: `wsrec replay --speed max` from Parquet to raw sockets that look at nothing; from the first byte to the
+  last.
 - **lateness**: when a frame came, against an even pace that the most punctual frame of the run sets.
 """
 

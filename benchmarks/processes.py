@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Memory", "free_port", "result_of", "started", "wsrec"]
+__all__ = ["WSREC", "Memory", "free_port", "json_of", "result_of", "started", "timed", "wsrec"]
 
 WSREC = [sys.executable, "-m", "wsrecorder"]
 
@@ -60,8 +61,6 @@ def json_of(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def free_port() -> int:
     """Return a port that nobody listens on just now."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port

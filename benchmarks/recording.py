@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.figure import Figure
 from benchmarks.load import payloads
-from benchmarks.processes import Memory, json_of, result_of, started, timed, wsrec
+from benchmarks.processes import WSREC, Memory, json_of, result_of, started, timed, wsrec
 
 LONG = 3_072_000
 SHORT = 1_024_000
@@ -39,7 +41,6 @@ def _start_up_s() -> float:
     """Return what starting the program takes; the peer's is taken off too."""
     import subprocess
 
-    from benchmarks.processes import WSREC
 
     began = time.perf_counter()
     subprocess.run([*WSREC, "record", "--help"], stdout=subprocess.DEVNULL, check=True)
@@ -48,9 +49,6 @@ def _start_up_s() -> float:
 
 def peer(count: int, folder: Path) -> float:
     """Return frames per second of the 15-line recorder."""
-    import subprocess
-    import sys
-
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import websockets.asyncio.client, json"], check=True)
     start_up_s = time.perf_counter() - began

@@ -143,9 +143,11 @@ def _lateness(folder: Path) -> list[Figure]:
         started("benchmarks.load", "arrivals", str(port), str(count), str(ours)) as client,
     ):
         client.wait()
-    with started("benchmarks.peers", "call_at", str(count), str(interval_ns / 1e9)) as server:
-        with started("benchmarks.load", "arrivals", result_of(server), str(count), str(plain)) as client:
-            client.wait()
+    with (
+        started("benchmarks.peers", "call_at", str(count), str(interval_ns / 1e9)) as server,
+        started("benchmarks.load", "arrivals", result_of(server), str(count), str(plain)) as client,
+    ):
+        client.wait()
     own, bare = _late(ours, interval_ns), _late(plain, interval_ns)
     drift_ms = (_mean(own[-count // 10 :]) - _mean(own[: count // 10])) / 1e6
     return [
@@ -173,10 +175,6 @@ def _late(path: Path, interval_ns: int) -> list[int]:
     times = array("q")
     times.frombytes(path.read_bytes())
     offsets = [at_ns - number * interval_ns for number, at_ns in enumerate(times)]
-    return [offset - min(offsets) for offset in offsets] if not offsets else _less(offsets)
-
-
-def _less(offsets: list[int]) -> list[int]:
     least = min(offsets)
     return [offset - least for offset in offsets]
 
