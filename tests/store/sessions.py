@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from wsrecorder.core.event import Direction, Event, Kind
 from wsrecorder.core.recorder import Limits
-from wsrecorder.store.manifest import Health, Identity, Manifest
+from wsrecorder.store.journal import JournalWriter, check_journal
+from wsrecorder.store.manifest import Health, Identity, Manifest, Tally
 from wsrecorder.store.schema import NOT_UTF8, from_rows, iter_events
 from wsrecorder.store.selection import Selection
-from wsrecorder.store.session import EVENTS_FOLDER, Store
-from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
+from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore, Store
+from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink, seal_journal
 
 STARTED_NS = 1_764_000_000_000_000_000
 STEP_NS = 1_000_000
@@ -84,12 +85,6 @@ def fill(sink: Sink, count: int, *, size: int = 20) -> Manifest:
     return sink.close(Health(longest_stall_ms=1.5))
 
 
-def crash(sink: ParquetSink) -> None:
-    """Let go of a sink as a killed process would: what was written stays, nothing is sealed any more."""
-    sink._sealer._error = None
-    sink.abandon()
-
-
 def read(store: Store, selection: Selection | None = None) -> list[Event]:
     return [found for rows in store.batches(selection or Selection()) for found in iter_events(rows)]
 
@@ -105,3 +100,42 @@ def cut(path: Path, size_bytes: int) -> None:
     """Cut a file to a size; a negative one is taken off its end."""
     content = path.read_bytes()
     path.write_bytes(content[:size_bytes])
+
+
+def journal(folder: Path, number: int, first_seq: int, count: int, *, size: int = 20, closed: bool = True) -> Path:
+    """Write a journal of a session's folder, in batches of ``size``."""
+    path = folder / EVENTS_FOLDER / f"{number:06d}.journal"
+    writer = JournalWriter(path, IDENTITY.to_metadata(), sync=False)
+    for start in range(0, count, size):
+        writer.append(batch(min(size, count - start), first_seq + start))
+    if closed:
+        writer.close()
+    else:
+        writer.abandon()
+    return path
+
+
+def seal(folder: Path, number: int) -> None:
+    """Do what a recorder's sealer does: segment, manifest, journal removed."""
+    path = folder / EVENTS_FOLDER / f"{number:06d}.journal"
+    info = seal_journal(path, IDENTITY.to_metadata(), rows=check_journal(path).rows)
+    stored = ParquetStore(folder).stored_manifest() or Manifest(identity=IDENTITY)
+    tally = Tally()
+    for rows in ParquetStore(folder).batches(Selection()):
+        if rows.column("seq")[0].as_py() < info.next_seq:
+            tally.add(rows.slice(0, max(0, info.next_seq - rows.column("seq")[0].as_py())))
+    stored.count(tally)
+    stored.segments = [*stored.segments, info]
+    stored.write(folder)
+    path.unlink()
+
+
+def layout(library: Path, *, segments: int = 0, journals: int = 0, size: int = 20) -> Path:
+    """Return the folder of a session that was not closed: segments and journals of 40 events each."""
+    folder = new_folder(library)
+    Manifest(identity=IDENTITY).write(folder)
+    for number in range(segments + journals):
+        journal(folder, number, number * 40, 40, size=size, closed=number < segments + journals - 1)
+        if number < segments:
+            seal(folder, number)
+    return folder
