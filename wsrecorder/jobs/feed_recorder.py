@@ -290,7 +290,7 @@ class FeedRecorder:
             status=self._status,
             messages=self._recorder.messages,
             size_bytes=recording.sink.tally.size_bytes if recording else 0,
-            disk_bytes=recording.sink.size_bytes if recording and self._status != "ended" else 0,
+            disk_bytes=recording.sink.size_bytes if recording else 0,
             silence_ns=self._now_ns() - self._recorder.last_frame_ns,
             latency_ms=(percentiles[0] / 1e6, percentiles[1] / 1e6)
             if len(percentiles) == 2 and percentiles[0] is not None and percentiles[1] is not None
