@@ -96,7 +96,7 @@ class Playback:
                     await self._feed()
                 case Reread(from_ns):
                     self._begin_pass(from_ns)
-        self.is_over = True
+        self.is_over = not self.player.is_stopped
         self._changed.clear()
 
     async def wait_for_control(self) -> None:

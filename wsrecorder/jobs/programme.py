@@ -18,11 +18,11 @@ from wsrecorder.core.event import Direction, Kind
 from wsrecorder.core.heartbeat import HeartbeatMaker
 from wsrecorder.core.moment import Moment, resolve_window
 from wsrecorder.core.timeline import NO_TIME, Axis
-from wsrecorder.errors import UsageError
+from wsrecorder.errors import SessionError, UsageError
 from wsrecorder.jobs.replay_options import ReplayOptions
 from wsrecorder.net.framing import Frames, frame_columns, frame_each
 from wsrecorder.store.columns import int64_view, times_us
-from wsrecorder.store.manifest import Identity, Manifest
+from wsrecorder.store.manifest import OTHER_TYPES, Identity, Manifest
 from wsrecorder.store.merge import Source, merge_batches
 from wsrecorder.store.schema import RecordBatch, text_opcodes
 from wsrecorder.store.selection import Selection
@@ -93,13 +93,15 @@ class Programme:
 
     Raises:
         UsageError: The window lies outside of the sessions, or what was asked for cannot be.
-        SessionError: A session cannot be read.
+        SessionError: A session cannot be read, or none of them holds a message.
     """
 
     def __init__(self, stores: Sequence[Store], options: ReplayOptions) -> None:
         self._stores = stores
         self._options = options
         self._manifests = [store.manifest() for store in stores]
+        _check_holds_messages(stores, self._manifests)
+        self.check_types(options.types)
         identities = [manifest.identity for manifest in self._manifests]
         self._began_ns = min(identity.started_ns for identity in identities)
         self._ended_ns = max(manifest.identity.started_ns + manifest.last_elapsed_ns for manifest in self._manifests)
@@ -108,6 +110,19 @@ class Programme:
         self.subprotocol = identities[0].subprotocol
         self.start_ns, self.stop_ns = self.window(options.start, options.end)
         self._restamper = _restamper_for(identities) if options.restamp else None
+
+    def check_types(self, types: frozenset[str] | None) -> None:
+        """Refuse types of which there is no message: nothing would ever be played.
+
+        Raises:
+            UsageError: No session holds a message of any of these types, and none of them still grows.
+        """
+        known = set[str]().union(*(manifest.types for manifest in self._manifests))
+        grows = any(not manifest.sealed for manifest in self._manifests)
+        if types is None or grows or OTHER_TYPES in known or not known.isdisjoint(types):
+            return
+        shown = ", ".join(sorted(known)[:20]) or "none: no message has a type"
+        raise UsageError(f"there is no message of type {' or '.join(sorted(types))}", hint=f"types are {shown}")
 
     def window(self, start: Moment | None, end: Moment | None) -> tuple[int, int | None]:
         """Return where a window begins and ends, session time, ns.
@@ -171,6 +186,16 @@ class Programme:
         )
 
 
+def _check_holds_messages(stores: Sequence[Store], manifests: Sequence[Manifest]) -> None:
+    if not stores:
+        raise UsageError("no session was named", hint='name one or more, such as "latest"')
+    if not any(manifest.messages for manifest in manifests):
+        raise SessionError(
+            f"there is nothing to replay: {' and '.join(store.path.name for store in stores)} holds no message",
+            hint='"wsrec info" tells what a session holds; of one that is being recorded, wait for the first message',
+        )
+
+
 def _as_it_grows(store: Store, selection: Selection) -> Iterator[RecordBatch]:
     """Yield what a session that is being recorded holds, and then what has come meanwhile, until nothing has."""
     next_seq = selection.from_seq
@@ -212,6 +237,7 @@ class ReadAhead:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wsrec-reader")
         self._ahead: deque[Future[PlayBatch | None]] = deque()
         self._batches: Iterator[PlayBatch] = iter(())
+        self._is_closed = False
 
     def begin(self, from_ns: int) -> None:
         """Read from a session time on; what was read before is forgotten."""
@@ -223,19 +249,22 @@ class ReadAhead:
             self._read_one()
 
     async def take(self) -> PlayBatch | None:
-        """Return the next batch, None at the end.
+        """Return the next batch, None at the end or once it is closed.
 
         Raises:
             SessionError: A session cannot be read any further.
         """
+        if self._is_closed:
+            return None
         batch = await asyncio.wrap_future(self._ahead.popleft())
         self._read_one()
         return batch
 
     def close(self) -> None:
-        """End the thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """End the thread, once it has read what it was asked for; nobody waits for that."""
+        self._is_closed = True
+        self._thread.shutdown(wait=False)
 
     def _read_one(self) -> None:
-        batches = self._batches
-        self._ahead.append(self._thread.submit(next, batches, None))
+        if not self._is_closed:  # which may have come about while a batch was waited for
+            self._ahead.append(self._thread.submit(next, self._batches, None))

@@ -177,6 +177,7 @@ class Replay:
         start = parse_moment(wishes["from"]) if "from" in wishes else self.options.start
         end = parse_moment(wishes["to"]) if "to" in wishes else self.options.end
         types = frozenset(wishes["types"].split(",")) if "types" in wishes else self.options.types
+        self._programme.check_types(types)
         return speed, *self._programme.window(start, end), types
 
     # What both have in common.
@@ -203,7 +204,7 @@ class Replay:
         )  # fmt: skip
 
     async def _play(self, playback: Playback) -> bool:
-        """Play to the end; return False when the session could not be read that far."""
+        """Play to the end; return False when it was closed before, or the session could not be read that far."""
         try:
             await playback.run()
         except WsrecError as exc:
@@ -211,7 +212,7 @@ class Replay:
             self._fail(exc)
             await self.endpoint.close_clients(_INTERNAL_ERROR, _CANNOT_GO_ON)
             return False
-        return True
+        return playback.is_over
 
     def _finish(self) -> None:
         self.finished.set()

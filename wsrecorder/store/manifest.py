@@ -25,7 +25,7 @@ from wsrecorder.store import disk
 from wsrecorder.store.schema import FORMAT_VERSION, check_version
 from wsrecorder.store.segment import SegmentInfo
 
-__all__ = ["MANIFEST_NAME", "Health", "Identity", "Manifest", "Tally", "redact_url"]
+__all__ = ["MANIFEST_NAME", "OTHER_TYPES", "Health", "Identity", "Manifest", "Tally", "redact_url"]
 
 MANIFEST_NAME: Final = "session.json"
 
