@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,7 @@ from wsrecorder.core.dialect import Dialect
 from wsrecorder.core.moment import parse_moment
 from wsrecorder.core.playhead import MAX_SPEED
 from wsrecorder.errors import SessionError, UsageError
-from wsrecorder.jobs.programme import Programme, ReadAhead
+from wsrecorder.jobs.programme import PlayBatch, Programme, ReadAhead
 from wsrecorder.jobs.replay_options import ReplayOptions
 from wsrecorder.store.manifest import Health
 from wsrecorder.store.schema import from_rows
@@ -144,15 +147,46 @@ async def test_a_heartbeat_of_one_session_leaves_anothers_messages_alone(tmp_pat
 # A session that grows
 
 
+def elapsed_s(batches: Iterator[PlayBatch | None]) -> list[float]:
+    """Return the times of what is there now."""
+    return [at / SECOND_NS for batch in iter(partial(next, batches), None) if batch for at in batch.elapsed_ns]
+
+
+async def test_the_end_of_a_growing_session_is_looked_for_when_playback_gets_there(tmp_path: Path) -> None:
+    sink = sink_for(tmp_path, identity(), segment_s=2)
+    sink.append(from_rows(numbered([message(0)])))
+    reader = ReadAhead(Programme([ParquetStore(sink.path)], ReplayOptions()), None, None)
+    reader.begin(0)
+    for n in range(1, 6):
+        batch = await reader.take()  # what comes next is not there yet, and has been looked for
+        assert batch is not None
+        assert list(batch.elapsed_ns) == [(n - 1) * SECOND_NS]
+        await asyncio.sleep(0.01)
+        sink.append(from_rows(numbered([message(n)], n)))
+    assert await reader.take() is not None
+    assert await reader.take() is None
+    reader.close()
+    sink.close(Health())
+
+
 async def test_what_is_recorded_meanwhile_is_played_too(tmp_path: Path) -> None:
     sink = sink_for(tmp_path, identity(), segment_s=2)
     sink.append(from_rows(numbered([message(0), message(1)])))
     store = ParquetStore(sink.path)
     batches = Programme([store], ReplayOptions()).batches(0, None, None)
-    assert list(next(batches).elapsed_ns) == [0, SECOND_NS]
+    assert elapsed_s(batches) == [0, 1]
+    assert elapsed_s(batches) == []
     for n in range(2, 12):
         sink.append(from_rows(numbered([message(n)], n)))
-    assert [at for batch in batches for at in batch.elapsed_ns] == [n * SECOND_NS for n in range(2, 12)]
+    assert elapsed_s(batches) == list(range(2, 12))
+    sink.close(Health())
+
+
+async def test_a_growing_session_can_be_one_of_several(tmp_path: Path) -> None:
+    sink = sink_for(tmp_path, identity())
+    sink.append(from_rows(numbered([message(0), message(2)])))
+    stores = [ParquetStore(sink.path), another(tmp_path, [1, 3])]
+    assert ats((await played(stores)).payloads) == [0, 1, 2, 3]
     sink.close(Health())
 
 
@@ -200,9 +234,11 @@ async def test_the_end_comes_as_often_as_it_is_asked_for(tmp_path: Path) -> None
 async def test_payloads_are_framed_where_they_need_no_rewriting(tmp_path: Path) -> None:
     store = session(tmp_path, [message(0), message(1)])
     plain = next(Programme([store], ReplayOptions()).batches(0, None, None))
+    assert plain is not None
     frames, start, stop = plain.frames(1, 2, 0)
     assert (len(frames), start, stop) == (2, 1, 2)
     restamped = next(Programme([store], ReplayOptions(restamp=True)).batches(0, None, None))
+    assert restamped is not None
     frames, start, stop = restamped.frames(1, 2, STARTED_NS + SECOND_NS)
     assert (len(frames), start, stop) == (1, 0, 1)
     payload = bytes(frames.wire(0, 1))[2:]

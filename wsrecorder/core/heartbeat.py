@@ -42,4 +42,5 @@ class HeartbeatMaker:
         payload = self._template
         if self._restamper is not None:
             payload = self._restamper.set(payload, wall_ns)
-        return _LATENCY.sub(rb"\g<1>%s" % str(round(latency_ms, 2)).encode(), payload, count=1)
+        digits = str(round(latency_ms, 2)).removesuffix(".0")  # an integer where it is one, as on the feed
+        return _LATENCY.sub(rb"\g<1>%s" % digits.encode(), payload, count=1)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any, Final
 
 from wsrecorder.core.dialect import Restamper
@@ -146,8 +147,15 @@ class Programme:
                         return HeartbeatMaker(text.encode(), manifest.identity.dialect)
         return None
 
-    def batches(self, from_ns: int, stop_ns: int | None, types: frozenset[str] | None) -> Iterator[PlayBatch]:
+    @property
+    def grows(self) -> bool:
+        """Whether it is one session that was still being recorded when it was opened."""
+        return len(self._manifests) == 1 and not self._manifests[0].sealed
+
+    def batches(self, from_ns: int, stop_ns: int | None, types: frozenset[str] | None) -> Iterator[PlayBatch | None]:
         """Yield the frames of a window in order, batch by batch.
+
+        If it `grows` this never ends: None says that there are no more for now, and whoever asks again looks again.
 
         Args:
             from_ns: Where to begin, session time, ns.
@@ -158,15 +166,17 @@ class Programme:
         columns = ["elapsed_ns", "text", "binary", "detail"]
         columns += ["received_ns"] * (self._restamper is not None) + ["sent_at"] * wants_sent
         columns += ["seq"] * any(not manifest.sealed for manifest in self._manifests)
-        sources = []
+        streams = []
         for store, manifest in zip(self._stores, self._manifests, strict=True):
             shift_ns = manifest.identity.started_ns - self._began_ns
             selection = self._selection(manifest, tuple(columns), types, from_ns - shift_ns, stop_ns, shift_ns)
-            batches = store.batches(selection) if manifest.sealed else _as_it_grows(store, selection)
-            sources.append(Source(batches, shift_ns))
-        rows_of = sources[0].batches if len(sources) == 1 else merge_batches(sources)
-        for rows in rows_of:
-            yield PlayBatch(rows, wants_sent=wants_sent, restamper=self._restamper)
+            streams.append((store.batches(selection) if manifest.sealed else _as_it_grows(store, selection), shift_ns))
+        stream = streams[0][0]
+        if len(streams) > 1:
+            # Of several, each goes as far as it has come when it is read to there.
+            stream = merge_batches(Source(takewhile(_is_there, rows), shift_ns) for rows, shift_ns in streams)
+        for rows in stream:
+            yield None if rows is None else PlayBatch(rows, wants_sent=wants_sent, restamper=self._restamper)
 
     def _selection(
         self, manifest: Manifest, columns: tuple[str, ...], types: frozenset[str] | None,
@@ -196,8 +206,8 @@ def _check_holds_messages(stores: Sequence[Store], manifests: Sequence[Manifest]
         )
 
 
-def _as_it_grows(store: Store, selection: Selection) -> Iterator[RecordBatch]:
-    """Yield what a session that is being recorded holds, and then what has come meanwhile, until nothing has."""
+def _as_it_grows(store: Store, selection: Selection) -> Iterator[RecordBatch | None]:
+    """Yield what a session that is being recorded holds, then what has come meanwhile; None when nothing has."""
     next_seq = selection.from_seq
     while True:
         from_seq = next_seq
@@ -205,7 +215,11 @@ def _as_it_grows(store: Store, selection: Selection) -> Iterator[RecordBatch]:
             next_seq = rows.column("seq")[-1].as_py() + 1
             yield rows
         if next_seq == from_seq:
-            return
+            yield None
+
+
+def _is_there(rows: RecordBatch | None) -> bool:
+    return rows is not None
 
 
 def _restamper_for(identities: Sequence[Identity]) -> Restamper:
@@ -236,7 +250,7 @@ class ReadAhead:
         self._stop_ns = stop_ns
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wsrec-reader")
         self._ahead: deque[Future[PlayBatch | None]] = deque()
-        self._batches: Iterator[PlayBatch] = iter(())
+        self._batches: Iterator[PlayBatch | None] = iter(())
         self._is_closed = False
 
     def begin(self, from_ns: int) -> None:
@@ -254,6 +268,15 @@ class ReadAhead:
         Raises:
             SessionError: A session cannot be read any further.
         """
+        batch = await self._take_one()
+        if batch is None and self._programme.grows:
+            # That was read ahead, and may be long out of date: ask again, past all that was read ahead.
+            for _ in range(_AHEAD):
+                if (batch := await self._take_one()) is not None:
+                    break
+        return batch
+
+    async def _take_one(self) -> PlayBatch | None:
         if self._is_closed:
             return None
         batch = await asyncio.wrap_future(self._ahead.popleft())
