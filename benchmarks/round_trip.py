@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from statistics import median_low
 
 from wsrecorder.analysis.session import Session
 from wsrecorder.clock import SystemClock
@@ -71,9 +72,11 @@ class Pacing:
     Attributes:
         gap_errors_ns: For each frame but the first, how much longer or shorter it came after the one before it,
             sorted.
-        place_errors_ns: How far each frame was from its place after the first, sorted.
+        place_errors_ns: How far each frame was from its place, where half of them are too early and half too late,
+            sorted.
         expected_ns: From the first frame to the last, as it should be.
-        drift_ns: How much longer that was.
+        drift_ns: How much later after its place the last tenth of the frames came than the first tenth; medians,
+            since any one frame may be late by chance.
     """
 
     gap_errors_ns: list[int]
@@ -86,15 +89,16 @@ class Pacing:
         """Compare the times of a stream with those of its replay.
 
         Args:
-            recorded_ns: When each frame was recorded, at least two.
+            recorded_ns: When each frame was recorded, at least ten.
             again_ns: When each was recorded again.
             speed: Of the replay, not `MAX`.
         """
         wanted = [round((time_ns - recorded_ns[0]) / speed) for time_ns in recorded_ns]
-        found = [time_ns - again_ns[0] for time_ns in again_ns]
-        errors = [came_ns - due_ns for came_ns, due_ns in zip(found, wanted, strict=True)]
-        gap_errors = [abs(error_ns - before_ns) for before_ns, error_ns in pairwise(errors)]
-        return cls(sorted(gap_errors), sorted(map(abs, errors)), wanted[-1], errors[-1])
+        late = [came_ns - due_ns for came_ns, due_ns in zip(again_ns, wanted, strict=True)]
+        gap_errors = [abs(after_ns - before_ns) for before_ns, after_ns in pairwise(late)]
+        usual_ns, tenth = median_low(late), len(late) // 10
+        drift_ns = median_low(late[-tenth:]) - median_low(late[:tenth])
+        return cls(sorted(gap_errors), sorted(abs(late_ns - usual_ns) for late_ns in late), wanted[-1], drift_ns)
 
 
 def quantile(values: Sequence[int], share: float) -> int:
