@@ -39,7 +39,7 @@ def test_what_a_selection_leaves_out_at_the_beginning_is_no_hole() -> None:
 
 def test_a_hole_inside_of_a_batch_is_found() -> None:
     rows = batch(20)
-    with pytest.raises(SegmentDamaged, match="19 events go up to 19"):
+    with pytest.raises(SegmentDamaged, match="hole at event 7: event 8 follows"):
         Sequence("s", Selection()).check(rows.filter([seq != 7 for seq in range(20)]))
 
 

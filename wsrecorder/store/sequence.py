@@ -44,7 +44,9 @@ class Sequence:
         if wanted is not None and first_seq != wanted:
             raise self._hole(wanted, f"event {first_seq} follows")
         if last_seq - first_seq != len(batch) - 1:
-            raise self._hole(first_seq, f"{len(batch)} events go up to {last_seq}")
+            # Damage alone comes here, so the slow way to find the place is good enough.
+            pairs = enumerate(batch.column("seq").to_pylist(), first_seq)
+            raise self._hole(*next((want, f"event {found} follows") for want, found in pairs if found != want))
         self._next_seq = last_seq + 1
 
     def check_end(self, events: int) -> None:

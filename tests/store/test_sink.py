@@ -1,0 +1,282 @@
+"""Sinks keep what they were given: sealed in time, safe when the disk refuses, one writer a session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.store.sessions import (
+    IDENTITY,
+    STEP_NS,
+    batch,
+    batches,
+    duckdb_sink,
+    events,
+    fill,
+    new_folder,
+    parquet_sink,
+    read,
+)
+from wsrecorder.core.recorder import Limits
+from wsrecorder.errors import SegmentDamaged, SessionError, StorageError
+from wsrecorder.jobs.recover import recover
+from wsrecorder.jobs.verify import verify
+from wsrecorder.store import disk
+from wsrecorder.store import sink as sink_module
+from wsrecorder.store.library import open_store
+from wsrecorder.store.manifest import Health, Manifest
+from wsrecorder.store.segment import SegmentInfo
+from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore
+from wsrecorder.store.sink import ParquetSink
+
+
+def held(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / EVENTS_FOLDER).iterdir())
+
+
+def test_a_closed_session_is_segments_and_a_manifest(tmp_path: Path) -> None:
+    sink = parquet_sink(tmp_path, segment_events=40)
+    manifest = fill(sink, 90)
+    assert held(sink.path) == ["000000.parquet", "000001.parquet", "000002.parquet"]
+    assert sorted(path.name for path in sink.path.iterdir()) == ["events", "session.json"]
+    assert ParquetStore(sink.path).stored_manifest() == manifest
+    assert [info.first_seq for info in manifest.segments] == [0, 40, 80]
+    assert (manifest.sealed, manifest.events, manifest.health.longest_stall_ms) == (True, 90, 1.5)
+    assert read(ParquetStore(sink.path)) == events(90)
+    assert verify(ParquetStore(sink.path)).findings == []
+
+
+def test_a_journal_is_sealed_by_size(tmp_path: Path) -> None:
+    limits = Limits(segment_bytes=6_000)
+    sink = ParquetSink(new_folder(tmp_path), IDENTITY, limits, sync=False)
+    manifest = fill(sink, 200)
+    assert len(manifest.segments) > 2
+    assert read(ParquetStore(sink.path)) == events(200)
+
+
+def test_a_journal_is_sealed_by_age(tmp_path: Path) -> None:
+    limits = Limits(segment_ns=50 * STEP_NS)
+    sink = ParquetSink(new_folder(tmp_path), IDENTITY, limits, sync=False)
+    manifest = fill(sink, 200)
+    assert [info.rows for info in manifest.segments] == [60, 60, 60, 20]
+
+
+def test_size_on_disk_grows_with_what_is_appended(tmp_path: Path) -> None:
+    sink = parquet_sink(tmp_path)
+    assert sink.size_bytes == 0
+    sink.append(batch(20))
+    before = sink.size_bytes
+    assert before > 0
+    sink.append(batch(20, 20))
+    assert sink.size_bytes > before
+    sink.close(Health())
+    assert sink.size_bytes == sum(path.stat().st_size for path in (sink.path / EVENTS_FOLDER).iterdir())
+
+
+def test_appending_goes_on_while_a_segment_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_seal = threading.Event()
+    seal_journal = sink_module.seal_journal
+
+    def slowly(path: Path, metadata: dict[str, str], *, rows: int) -> SegmentInfo:
+        assert may_seal.wait(10)
+        return seal_journal(path, metadata, rows=rows)
+
+    monkeypatch.setattr(sink_module, "seal_journal", slowly)
+    sink = parquet_sink(tmp_path, segment_events=20)
+    for rows in batches(100):
+        sink.append(rows)
+    assert held(sink.path) == [f"{number:06d}.journal" for number in range(5)]
+    assert read(ParquetStore(sink.path)) == events(100)
+    may_seal.set()
+    sink.close(Health())
+    assert read(ParquetStore(sink.path)) == events(100)
+
+
+@pytest.mark.parametrize("form", ["parquet", "duckdb"])
+def test_a_session_is_never_recorded_into_another(tmp_path: Path, form: str) -> None:
+    first = parquet_sink(tmp_path) if form == "parquet" else duckdb_sink(tmp_path)
+    fill(first, 40)
+    with pytest.raises(SessionError, match="never written into another"):
+        ParquetSink(first.path, IDENTITY, Limits()) if form == "parquet" else duckdb_sink(tmp_path)
+    assert read(open_store(first.path)) == events(40)
+
+
+def test_a_second_recorder_is_kept_out(tmp_path: Path) -> None:
+    sink = parquet_sink(tmp_path)
+    with pytest.raises(SessionError, match="is being written by process"):
+        ParquetSink(sink.path, IDENTITY, Limits())
+    sink.close(Health())
+
+
+def test_an_abandoned_session_is_read_and_recovered(tmp_path: Path) -> None:
+    sink = parquet_sink(tmp_path, segment_events=40)
+    for rows in batches(70, 10):
+        sink.append(rows)
+    sink.abandon()
+    sink.abandon()
+    store = ParquetStore(sink.path)
+    assert read(store) == events(70)
+    assert not store.manifest().sealed
+    assert recover(store).exit_code == 0
+    assert read(store) == events(70)
+
+
+# When the disk refuses
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem of 1 MiB of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk")
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small disk here: {mounted.stderr.decode().strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def record_without_end(sink: ParquetSink) -> None:
+    for rows in batches(1_000_000, 200):
+        sink.append(rows)
+
+
+def test_a_full_disk_ends_the_recording_and_keeps_what_was_appended(small_disk: Path) -> None:
+    sink = ParquetSink(new_folder(small_disk), IDENTITY, Limits(segment_bytes=100_000))
+    with pytest.raises(StorageError, match="No space left on device") as caught:
+        record_without_end(sink)
+    assert "what was recorded is intact" in caught.value.hint
+    sink.abandon()
+    appended = sink.tally.events
+    assert appended > 1_000
+    found = read(ParquetStore(sink.path))
+    assert len(found) >= appended
+    assert found == events(len(found))
+
+
+def test_a_session_of_a_full_disk_is_recovered_once_there_is_room(small_disk: Path) -> None:
+    sink = ParquetSink(new_folder(small_disk), IDENTITY, Limits(segment_bytes=100_000))
+    with pytest.raises(StorageError):
+        record_without_end(sink)
+    sink.abandon()
+    store = ParquetStore(sink.path)
+    before = read(store)
+    subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
+    recover(store)
+    assert read(store) == before
+    assert verify(store).is_sound
+
+
+def test_a_read_only_disk_is_named_before_anything_is_recorded(small_disk: Path) -> None:
+    folder = new_folder(small_disk)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(StorageError, match="Read-only file system") as caught:
+        ParquetSink(folder, IDENTITY, Limits())
+    assert "--library" in caught.value.hint
+
+
+def test_a_session_on_a_read_only_disk_is_read(small_disk: Path) -> None:
+    sink = parquet_sink(small_disk)
+    fill(sink, 70)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    store = ParquetStore(sink.path)
+    assert read(store) == events(70)
+    assert verify(store).is_sound
+    with pytest.raises(StorageError, match="Read-only"):
+        recover(store)
+
+
+def test_a_seal_that_fails_ends_the_recording_and_keeps_the_journals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, metadata: dict[str, str], *, rows: int) -> SegmentInfo:
+        with disk.storage_errors(path):
+            raise OSError(28, "No space left on device")
+
+    sink = parquet_sink(tmp_path, segment_events=20)
+    monkeypatch.setattr(sink_module, "seal_journal", refuse)
+    sink.append(batch(20))
+    sink._sealer.stop()
+    with pytest.raises(StorageError, match="No space left"):
+        sink.append(batch(20, 20))
+    with pytest.raises(StorageError, match="No space left"):
+        sink.close(Health())
+    assert held(sink.path) == ["000000.journal"]
+    assert read(ParquetStore(sink.path)) == events(20)
+
+
+def test_whatever_breaks_a_seal_reaches_the_recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(path: Path, metadata: dict[str, str], *, rows: int) -> SegmentInfo:
+        raise ZeroDivisionError
+
+    sink = parquet_sink(tmp_path, segment_events=20)
+    monkeypatch.setattr(sink_module, "seal_journal", explode)
+    sink.append(batch(20))
+    with pytest.raises(StorageError, match=r"sealing .* failed: ZeroDivisionError") as caught:
+        sink.close(Health())
+    assert "recover" in caught.value.hint
+
+
+def test_a_journal_that_gives_back_less_is_not_sealed(tmp_path: Path) -> None:
+    sink = parquet_sink(tmp_path, segment_events=40)
+    sink.append(batch(20))
+    path = sink.path / EVENTS_FOLDER / "000000.journal"
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 9)  # the disk lost what it had synced
+    with pytest.raises(SegmentDamaged):
+        sink.close(Health())
+    assert held(sink.path) == ["000000.journal"]
+
+
+def test_a_manifest_that_cannot_be_written_leaves_the_session_to_recover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Manifest, folder: Path) -> None:
+        with disk.storage_errors(folder):
+            raise OSError(28, "No space left on device")
+
+    sink = parquet_sink(tmp_path)
+    sink.append(batch(20))
+    monkeypatch.setattr(Manifest, "write", refuse)
+    with pytest.raises(StorageError):
+        sink.close(Health())
+    monkeypatch.undo()
+    store = ParquetStore(sink.path)
+    assert read(store) == events(20)
+    assert recover(store).exit_code == 0
+    assert verify(store).is_sound
+
+
+# DuckDB
+
+
+def test_a_duckdb_session_is_one_file(tmp_path: Path) -> None:
+    sink = duckdb_sink(tmp_path)
+    assert sink.size_bytes > 0
+    manifest = fill(sink, 90)
+    assert [path.name for path in tmp_path.iterdir()] == ["test.duckdb"]
+    store = open_store(sink.path)
+    assert store.manifest() == manifest
+    assert (manifest.sealed, manifest.events) == (True, 90)
+    assert read(store) == events(90)
+
+
+def test_an_abandoned_duckdb_session_is_read(tmp_path: Path) -> None:
+    sink = duckdb_sink(tmp_path)
+    for rows in batches(60):
+        sink.append(rows)
+    sink.abandon()
+    store = open_store(sink.path)
+    assert read(store) == events(60)
+    assert not store.manifest().sealed
