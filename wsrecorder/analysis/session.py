@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import msgspec
 
 from wsrecorder.core.event import Event, Kind, from_epoch_ns
 from wsrecorder.core.moment import parse_moment, resolve_window
+from wsrecorder.store import lock
 from wsrecorder.store.library import Library
 from wsrecorder.store.manifest import Health, Manifest
 from wsrecorder.store.schema import COLUMNS, RecordBatch, Table, iter_events, to_table
@@ -19,7 +21,20 @@ from wsrecorder.store.session import ParquetStore, Store
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Session", "SessionInfo", "open_session"]
+__all__ = ["Session", "SessionInfo", "State", "open_session"]
+
+
+class State(StrEnum):
+    """How far a session has come."""
+
+    SEALED = "sealed"
+    """The recording ended properly."""
+
+    RECORDING = "recording"
+    """Somebody writes it right now."""
+
+    CUT = "cut"
+    """The recording ended without being sealed: ``wsrec recover`` does that."""
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +57,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
         gaps: Times in which frames may have been missed.
         segments: Sealed segments; 0 in a DuckDB file.
         sealed: Whether the recording ended properly.
+        state: Whether it did, is going on, or was cut.
         endpoint_path: Path of the feed's URL, which a replay serves again.
         dialect: How its envelopes are read.
         health: How the recording itself fared.
@@ -66,6 +82,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     gaps: int
     segments: int
     sealed: bool
+    state: State
     endpoint_path: str
     dialect: dict[str, Any]
     health: Health
@@ -100,6 +117,7 @@ class Session:
     @property
     def info(self) -> SessionInfo:
         """Its facts as of now; of a session that still grows they are counted anew each time."""
+        is_locked = _is_locked(self.store)  # before the manifest: else one sealed in between would pass for cut
         manifest = self.store.manifest()
         identity = manifest.identity
         return SessionInfo(
@@ -119,6 +137,7 @@ class Session:
             gaps=manifest.gaps,
             segments=len(manifest.segments),
             sealed=manifest.sealed,
+            state=_state(is_locked=is_locked, is_sealed=manifest.sealed),
             endpoint_path=identity.path,
             dialect=msgspec.to_builtins(identity.dialect),
             health=manifest.health,
@@ -126,6 +145,18 @@ class Session:
             tool=identity.tool,
             format_version=manifest.format_version,
         )
+
+    @property
+    def state(self) -> State:
+        """How far it has come, as of now; nothing is counted."""
+        if _is_locked(self.store):
+            return State.RECORDING
+        if isinstance(self.store, ParquetStore):
+            known = self.store.stored_manifest()
+            is_sealed = known.sealed if known else not self.store.journal_paths()
+        else:
+            is_sealed = self.store.manifest().sealed
+        return _state(is_locked=False, is_sealed=is_sealed)
 
     def select(
         self,
@@ -197,6 +228,21 @@ class Session:
         selection = self.select(**wanted)
         return to_table(self.store.batches(selection), selection.columns)
 
+    def sql(self, query: str) -> Table:
+        """Return the rows that an SQL query over this session finds, as an Arrow table, all of them in memory.
+
+        Args:
+            query: Over the view ``events``, see ``docs/sql.md``.
+
+        Raises:
+            UsageError: The query is wrong, as DuckDB says, or would do more than read.
+            SessionError: The session cannot be read.
+        """
+        from wsrecorder.analysis.sql import connect  # DuckDB: a tenth of a second that only its users should pay
+
+        with connect([self.store]) as queries:
+            return queries.query(query).table()
+
     def lazy(self) -> pl.LazyFrame:
         """Return all events as a Polars lazy frame; a sealed session is read only as far as a query needs.
 
@@ -224,6 +270,20 @@ def open_session(reference: str | Path, *, library: str | Path = "recordings") -
         SessionNotFound: None goes by that, or more than one.
     """
     return Session(Library(Path(library)).find(str(reference)))
+
+
+def _is_locked(store: Store) -> bool:
+    if isinstance(store, ParquetStore):
+        return lock.is_locked(store.path)
+    from wsrecorder.store import duckdb_file  # DuckDB: a tenth of a second that only its users should pay
+
+    return duckdb_file.is_locked(store.path)
+
+
+def _state(*, is_locked: bool, is_sealed: bool) -> State:
+    if is_sealed:
+        return State.SEALED
+    return State.RECORDING if is_locked else State.CUT
 
 
 def _end_ns(manifest: Manifest) -> int:

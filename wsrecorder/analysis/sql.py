@@ -1,0 +1,302 @@
+"""SQL over recordings, in a DuckDB of its own that can read sessions and write nothing.
+
+The view ``events`` holds the events of all its sessions; ``docs/sql.md`` describes its columns. Sealed
+segments are read by DuckDB itself, as far as a query needs them. What has not been sealed yet is read once,
+when the connection is made: a query sees a session that is being recorded as it was then.
+
+DuckDB may touch no other file than those segments, and `wsrecorder.analysis.read_only` lets no query pass that
+could write to them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from wsrecorder.analysis.read_only import refuse_writing
+from wsrecorder.errors import SegmentDamaged, UsageError
+from wsrecorder.store.duckdb_file import DuckDbStore, connect_to_read
+from wsrecorder.store.manifest import Manifest
+from wsrecorder.store.schema import COLUMNS, RecordBatch, Table, to_table
+from wsrecorder.store.segment import Segment
+from wsrecorder.store.selection import Selection
+from wsrecorder.store.session import JOURNAL_SUFFIX, ParquetStore, Store
+
+__all__ = ["Answer", "Queries", "connect"]
+
+_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+    # Nothing is fetched from the network behind the user's back.
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    # A table that is not there must not be looked for among our own variables.
+    "python_enable_replacements": False,
+}
+
+_COLUMNS: Final = ", ".join(f'"{name}"' for name in COLUMNS)
+_HINT: Final = 'docs/sql.md lists the columns, and so does "describe events"'
+
+_BATCH_ROWS: Final = 16_384
+
+
+class Answer:
+    """What a query found; it is read while it is taken, and once.
+
+    Attributes:
+        columns: Names of the columns; two may be the same.
+        types: DuckDB's names of their types, such as ``DECIMAL(18,3)``.
+        kinds: DuckDB's ids of them, such as ``decimal``.
+    """
+
+    def __init__(self, queries: Queries, relation: duckdb.DuckDBPyRelation) -> None:
+        self._queries = queries
+        self._relation = relation
+        self.columns = list(relation.columns)
+        self.types = [str(kind) for kind in relation.types]
+        self.kinds = [kind.id for kind in relation.types]
+
+    def reader(self, *, spelled: frozenset[str] = frozenset()) -> Any:
+        """Return an Arrow record batch reader, with attribute ``schema``.
+
+        Args:
+            spelled: DuckDB's ids of types that are wanted as text, as DuckDB spells it: ``interval``,
+                ``list``, ``struct`` …; for files that cannot hold them.
+
+        Raises:
+            UsageError: The query fails.
+            SegmentDamaged: A segment cannot be read.
+        """
+        with self._queries.explained():
+            relation = self._relation
+            if spelled.intersection(self.kinds):
+                numbered = [f"c{index}" for index in range(len(self.kinds))]
+                columns = ", ".join(
+                    f"{number}{'::VARCHAR' if kind in spelled else ''} AS {_quoted(name)}"
+                    for number, kind, name in zip(numbered, self.kinds, self.columns, strict=True)
+                )
+                # By place, not by name: of two columns the names may be the same.
+                alias = f"answer({', '.join(numbered)})"
+                spelled_out = relation.query("answer_rows", f"SELECT {columns} FROM answer_rows AS {alias}")
+                assert spelled_out is not None  # as it would be of a statement without rows
+                relation = spelled_out
+            return relation.to_arrow_reader(_BATCH_ROWS)
+
+    def batches(self, *, spelled: frozenset[str] = frozenset()) -> Iterator[RecordBatch]:
+        """Yield the rows as Arrow record batches; the arguments and errors are those of `reader`."""
+        return self.taken(self.reader(spelled=spelled))
+
+    def taken(self, reader: Any) -> Iterator[RecordBatch]:
+        """Yield what a `reader` of this answer reads, with errors translated."""
+        batches = iter(reader)
+        while True:
+            with self._queries.explained():  # not around the yield: what its taker raises is not DuckDB's
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    def table(self) -> Table:
+        """Return the rows as an Arrow table, all of them in memory."""
+        reader = self.reader()
+        with self._queries.explained():
+            return reader.read_all()
+
+
+class Queries:
+    """Answers SQL over sessions; a context manager that lets go of them at its end.
+
+    Args:
+        stores: The sessions; the same one twice counts once.
+
+    Raises:
+        SessionError: One of them cannot be read.
+    """
+
+    def __init__(self, stores: Iterable[Store]) -> None:
+        self._stack = ExitStack()
+        self._segments: list[Path] = []
+        self._count = 0
+        try:
+            # Large sorts and joins go there; by default DuckDB would make a folder where the user is.
+            self._spill = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wsrec-"))
+            self._connection = self._stack.enter_context(duckdb.connect(":memory:", config=_CONFIG))
+            self._open(list({store.path.resolve(): store for store in stores}.values()))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Queries:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all files; nothing happens the second time."""
+        self._stack.close()
+
+    def query(self, sql: str) -> Answer:
+        """Begin to answer one SQL query.
+
+        Raises:
+            UsageError: The query is wrong, as DuckDB says, or would do more than read.
+            SegmentDamaged: A segment cannot be read.
+        """
+        with self.explained():
+            refuse_writing(sql)
+            return Answer(self, self._connection.sql(sql))
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Translate what DuckDB says, directly or through Arrow, into our errors."""
+        try:
+            yield
+        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as exc:
+            raise UsageError(_said(exc), hint=_HINT) from exc
+        except duckdb.PermissionException as exc:
+            raise UsageError(
+                f"{_said(exc)}; a query reads sessions and nothing else",
+                hint="name more sessions with --session, or write the result to a file with --out",
+            ) from exc
+        except (duckdb.Error, OSError, ValueError) as exc:  # Arrow wraps what goes wrong on the way
+            self._check_segments()
+            raise UsageError(_said(exc), hint=_HINT) from exc
+
+    def _check_segments(self) -> None:
+        """Raise if a damaged segment may be the reason of an error; only then it pays to read all of them."""
+        for path in self._segments:
+            Segment(path)
+
+    def _open(self, stores: list[Store]) -> None:
+        for setting in (f"temp_directory = {_text(self._spill)}", "TimeZone = 'UTC'"):
+            self._connection.execute(f"SET {setting}")
+        parts = [part for store in stores for part in self._parts(store)] or [self._in_memory("", [])]
+        self._connection.execute(
+            f"CREATE VIEW events AS SELECT *, try_cast(text AS JSON) AS payload FROM ({' UNION ALL '.join(parts)})"
+        )
+        for setting in (
+            f"allowed_paths = [{', '.join(_text(path) for path in self._segments)}]",
+            "enable_external_access = false",
+            "lock_configuration = true",
+        ):
+            self._connection.execute(f"SET {setting}")
+
+    def _parts(self, store: Store) -> Iterator[str]:
+        """Yield a query for each part of a session."""
+        try:
+            if isinstance(store, ParquetStore):
+                yield from self._folder_parts(store)
+            else:
+                assert isinstance(store, DuckDbStore)
+                yield self._file_part(store)
+        except duckdb.Error as exc:
+            self._check_segments()
+            raise SegmentDamaged(
+                f"{store.path} cannot be read: {_said(exc).splitlines()[0]}",
+                hint='"wsrec verify" names all that is wrong',
+            ) from exc
+
+    def _folder_parts(self, store: ParquetStore) -> Iterator[str]:
+        known = store.stored_manifest()
+        session = (known.identity if known else store.rebuilt_identity()).id
+        files = list(store.files().items())
+        sealed = _first_segments(store, files, known)
+        self._segments += sealed
+        if sealed:
+            yield self._select(session, f"read_parquet([{', '.join(map(_text, sealed))}])")
+        if known is None or not known.sealed or len(sealed) < len(files):
+            next_seq = self._next_seq(sealed[-1], known) if sealed else 0
+            unsealed = list(store.batches(Selection(from_seq=next_seq)))
+            if unsealed:
+                yield self._in_memory(session, unsealed)
+
+    def _next_seq(self, last: Path, known: Manifest | None) -> int:
+        for info in known.segments if known else []:
+            if info.name == last.name:
+                return info.next_seq
+        # Sealed, and not in the manifest yet: the file's own statistics say it.
+        row = self._connection.execute(f"SELECT max(seq) FROM read_parquet({_text(last)})").fetchone()
+        assert row is not None
+        return int(row[0]) + 1
+
+    def _file_part(self, store: DuckDbStore) -> str:
+        alias = f"file_{self._next_number()}"
+        path = store.path.resolve()
+        try:
+            self._attach(path, alias)
+        except duckdb.IOException:  # another process records it, or it is no DuckDB file
+            with closing(self._stack.enter_context(connect_to_read(path))) as connection:
+                copy = connection.execute("SELECT path FROM duckdb_databases() WHERE NOT internal").fetchone()
+            assert copy is not None
+            self._attach(Path(copy[0]), alias)
+        except duckdb.ResourceInUseException:  # this process has it open
+            return self._in_memory(store.identity().id, list(store.batches(Selection())))
+        return self._select(store.identity().id, f"{alias}.events")
+
+    def _attach(self, path: Path, alias: str) -> None:
+        self._connection.execute(f"ATTACH {_text(path)} AS {alias} (READ_ONLY, TYPE duckdb)")
+
+    def _in_memory(self, session: str, batches: list[RecordBatch]) -> str:
+        name = f"unsealed_{self._next_number()}"
+        self._connection.register(name, to_table(batches, COLUMNS))
+        return self._select(session, name)
+
+    def _next_number(self) -> int:
+        self._count += 1
+        return self._count
+
+    def _select(self, session: str, source: str) -> str:
+        return f"SELECT {_text(session)} AS session, {_COLUMNS} FROM {source}"
+
+
+def connect(stores: Iterable[Store]) -> Queries:
+    """Return something that answers SQL over sessions; use it in a ``with`` statement.
+
+    Args:
+        stores: The sessions, sealed or still being recorded, in either form.
+
+    Raises:
+        SessionError: One of them cannot be read.
+    """
+    return Queries(stores)
+
+
+def _first_segments(store: ParquetStore, files: list[tuple[int, Path]], known: Manifest | None) -> list[Path]:
+    """Return the segments before the first journal; whether one is missing is seen at a glance, before any is read."""
+    found = {path.name: path.resolve() for _, path in files}
+    for info in known.segments if known else []:
+        path = store.path / "events" / info.name
+        if info.name not in found:
+            raise SegmentDamaged(f"{path} is missing, the manifest lists it", hint=_RESTORE)
+        size_bytes = path.stat().st_size
+        if size_bytes != info.size_bytes:
+            raise SegmentDamaged(
+                f"{path} has {size_bytes:,} bytes, the manifest says {info.size_bytes:,}", hint=_RESTORE
+            )
+    for expected, (number, _) in enumerate(files):
+        if number != expected:
+            raise SegmentDamaged(
+                f"session {store.path.name} holds no file {expected:06d} of events, but later ones", hint=_RESTORE
+            )
+    first_journal = next((i for i, (_, path) in enumerate(files) if path.suffix == JOURNAL_SUFFIX), len(files))
+    return list(found.values())[:first_journal]
+
+
+_RESTORE: Final = 'restore it from a copy; "wsrec verify" names all that is wrong'
+
+
+def _said(exc: Exception) -> str:
+    """Return what DuckDB says, without blank lines; it ends with the place in the query, if it knows it."""
+    return "\n".join(line for line in str(exc).splitlines() if line.strip()) or type(exc).__name__
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str | Path) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
