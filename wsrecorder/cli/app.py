@@ -6,10 +6,13 @@ library) would cost every other one a tenth of a second.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -18,6 +21,17 @@ from wsrecorder.errors import UsageError, WsrecError
 from wsrecorder.settings import SETTINGS_NAME, read_settings
 
 __all__ = ["app", "main"]
+
+_COMMANDS: Final = {
+    "convert": ("import", "export"),
+    "integrity": ("verify", "recover"),
+    "record": ("record",),
+    "replay": ("replay",),
+    "sessions": ("ls", "info", "cat", "tail"),
+    "simulate": ("simulate",),
+    "sql": ("sql",),
+}
+"""The modules of the commands, and which they hold."""
 
 app = typer.Typer(
     name="wsrec",
@@ -52,6 +66,7 @@ def _settings(
     Exit codes: 0 done, 1 unexpected (diff: they differ), 2 usage, 3 feed, 4 session, 5 endpoint,
     6 done but something was lost.
     """
+    gc.enable()
     commands = {
         name: {_long_name(parameter): parameter for parameter in command.params}
         for name, command in getattr(context.command, "commands", {}).items()
@@ -79,21 +94,36 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: What follows the program's name; None takes them from the process.
     """
-    _load_commands()
+    # Until a command is chosen everything that is made stays, and looking through it for garbage takes a tenth of
+    # the time until then; `_settings` turns it on again.
+    gc.disable()
     try:
+        _load_commands(sys.argv[1:] if arguments is None else arguments)
         outcome = app(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
     except WsrecError as exc:
         print_error(exc.message, exc.hint)
         return exc.exit_code
     except typer.Exit as exc:
         return exc.exit_code
     except BrokenPipeError:
-        # Whoever read our output has gone; that is how `wsrec cat | head` ends.
-        sys.stderr.close()
-        return 0
+        return _reader_gone()
+    except SystemExit as exc:
+        if isinstance(exc.__context__, BrokenPipeError):  # click makes this of it
+            return _reader_gone()
+        raise
     except Exception as exc:
         return _usage_error(exc)
+    finally:
+        gc.enable()
     return outcome if isinstance(outcome, int) else 0
+
+
+def _reader_gone() -> int:
+    """End quietly when whoever read our output has gone: that is how `wsrec cat | head` ends."""
+    # What is still held back for standard output would fail again at the interpreter's end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return 0
 
 
 def _usage_error(exc: Exception) -> int:
@@ -109,6 +139,11 @@ def _usage_error(exc: Exception) -> int:
     return UsageError.exit_code
 
 
-def _load_commands() -> None:
-    # Each module adds its commands to the app.
-    from wsrecorder.cli import record, replay, simulate  # noqa: F401
+def _load_commands(arguments: Sequence[str]) -> None:
+    """Import the modules of the commands, each of which adds its own to the app; one is enough for one command."""
+    wanted = next((argument for argument in arguments if not argument.startswith("-")), "")
+    # Settings may name the options of any command, and a shell completes the name of any.
+    needs_all = Path(SETTINGS_NAME).exists() or "_WSREC_COMPLETE" in os.environ
+    homes = [module for module, commands in _COMMANDS.items() if wanted in commands]
+    for module in _COMMANDS if needs_all or not homes else homes:
+        import_module(f"wsrecorder.cli.{module}")

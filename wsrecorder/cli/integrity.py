@@ -1,0 +1,123 @@
+"""``wsrec verify | recover``: is a session as it was recorded, and what a crash left of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wsrecorder.cli.app import app
+from wsrecorder.cli.options import Json, LibraryOption
+from wsrecorder.cli.output import print_error, print_json, say, show_count
+from wsrecorder.cli.progress import progress_bar
+from wsrecorder.cli.selecting import find_session
+from wsrecorder.cli.table import printable
+from wsrecorder.errors import UsageError
+
+if TYPE_CHECKING:
+    from wsrecorder.analysis.session import Session
+    from wsrecorder.jobs.recover import Recovery
+    from wsrecorder.jobs.verify import VerifyReport
+
+__all__ = ["recover", "verify"]
+
+Sessions = Annotated[
+    list[str] | None, typer.Argument(metavar="SESSION…", help="Path, id, unique prefix of an id, name, or 'latest'.")
+]
+All = Annotated[bool, typer.Option("--all", help="All sessions of the library.")]
+
+
+@app.command(epilog="Example: wsrec verify latest")
+def verify(
+    sessions: Sessions = None,
+    library: LibraryOption = Path("recordings"),
+    use_all: All = False,
+    as_json: Json = False,
+) -> int:
+    """Read sessions back in full and check every rule of their format: sequence, checksums, counts, footers.
+
+    Exits 4 and names all that is wrong if anything is. With --json, an object a session, one a line.
+    """
+    from wsrecorder.jobs.verify import verify as run_verify
+
+    exit_code = 0
+    for session in _chosen(sessions, library, use_all=use_all):
+        with progress_bar(f"verifying {session.path.name}") as show:
+            report = run_verify(session.store, lambda events: show(events, None))
+        if as_json:
+            print_json(report.to_dict())
+        else:
+            _print_report(report)
+        exit_code = exit_code or report.exit_code
+    return exit_code
+
+
+def _print_report(report: VerifyReport) -> None:
+    for finding in report.findings:
+        print(f"{finding.severity}  {printable(finding.where)}: {printable(finding.message)}")
+    wrong = sum(finding.severity == "wrong" for finding in report.findings)
+    live = ", which is being recorded" if report.is_live else ""
+    checked = f"{show_count(report.events)} events in {report.segments} segments were read back"
+    if report.is_sound:
+        print(f"session {report.id}{live} is sound: {checked}")
+    else:
+        print_error(
+            f"session {report.id}{live} breaks {wrong} {'rule' if wrong == 1 else 'rules'}; {checked}",
+            f'"wsrec recover {report.path}" mends what a crash leaves; restore what is damaged from a copy',
+        )
+
+
+@app.command(epilog="Example: wsrec recover latest")
+def recover(
+    sessions: Sessions = None,
+    library: LibraryOption = Path("recordings"),
+    use_all: All = False,
+    as_json: Json = False,
+) -> int:
+    """Seal what a crash left unsealed, and say what it cost. It removes nothing that it could not read.
+
+    Exits 0 when nothing was lost, 6 when the end of a journal was cut off, 4 when nothing could be read.
+    """
+    from wsrecorder.jobs.recover import recover as run_recover
+
+    exit_code = 0
+    for session in _chosen(sessions, library, use_all=use_all):
+        recovery = run_recover(session.store)
+        if as_json:
+            print_json(recovery.to_dict())
+        else:
+            _print_recovery(recovery)
+        exit_code = exit_code or recovery.exit_code
+    return exit_code
+
+
+def _print_recovery(recovery: Recovery) -> None:
+    for cut in recovery.cut:
+        print(
+            f"{cut.file}: {show_count(cut.bytes)} bytes at its end could not be read ({printable(cut.reason)}); "
+            f"they are kept in {cut.kept_as}"
+        )
+    for lost in recovery.lost:
+        print(printable(lost))
+    sealed = f"sealed {', '.join(recovery.sealed)}; " if recovery.sealed else ""
+    whole = f"{sealed}session {recovery.id} is whole up to {recovery.whole_until}, {show_count(recovery.events)} events"
+    if recovery.lost:
+        print_error(whole, "it was not sealed, because events follow that do not go on from there; restore the file")
+    elif recovery.cut:
+        say(f"{whole}; what came after that was lost")
+    else:
+        say(f"{whole}; nothing was lost")
+
+
+def _chosen(references: list[str] | None, library: Path, *, use_all: bool) -> list[Session]:
+    if bool(references) == use_all:
+        raise UsageError(
+            "--all and a session exclude each other" if use_all else "no session was named",
+            hint='name one or more, such as "latest", or say --all',
+        )
+    if use_all:
+        from wsrecorder.store.library import Library
+
+        references = [str(path.absolute()) for path in Library(library).paths()]
+    return [find_session(reference, library) for reference in references or []]

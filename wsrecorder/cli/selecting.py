@@ -1,0 +1,50 @@
+"""Options by which commands choose a session and events of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wsrecorder.cli.options import split_words
+from wsrecorder.errors import UsageError
+
+if TYPE_CHECKING:
+    from wsrecorder.analysis.session import Session
+
+__all__ = ["Exclude", "From", "SessionArgument", "To", "Types", "find_session", "wanted_events"]
+
+SessionArgument = Annotated[
+    str, typer.Argument(metavar="SESSION", help="Path, id, unique prefix of an id, name, or 'latest'.")
+]
+From = Annotated[
+    str | None, typer.Option("--from", metavar="MOMENT", help="Begin at 90s, -10s from the end, or a time.")
+]
+To = Annotated[str | None, typer.Option("--to", metavar="MOMENT", help="End there, not included.")]
+Types = Annotated[list[str] | None, typer.Option(metavar="A,B", help="Only messages of these types. Repeatable.")]
+Exclude = Annotated[list[str] | None, typer.Option(metavar="A,B", help="No messages of these types. Repeatable.")]
+
+
+def find_session(reference: str, library: Path) -> Session:
+    """Return the session that goes by a reference.
+
+    Raises:
+        SessionNotFound: None does, or more than one.
+    """
+    from wsrecorder.analysis.session import open_session
+
+    return open_session(reference, library=library)
+
+
+def wanted_events(types: list[str] | None, exclude: list[str] | None) -> dict[str, Any]:
+    """Return what `Session.select` is to be asked for, by what was given for --types and --exclude.
+
+    Raises:
+        UsageError: A type is both wanted and not.
+    """
+    only, but = split_words(types), split_words(exclude)
+    both = sorted((only or frozenset()) & (but or frozenset()))
+    if both:
+        raise UsageError(f"type {both[0]} is both in --types and in --exclude", hint="name it in one of them")
+    return {name: value for name, value in (("types", only), ("exclude", but)) if value}

@@ -1,0 +1,98 @@
+"""Tables as text: for a terminal, for a pipe, for Markdown."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Collection, Sequence
+from typing import Final
+
+__all__ = ["cut", "markdown_lines", "output_width", "printable", "table_lines"]
+
+_BETWEEN: Final = "  "
+_NARROWEST: Final = 4
+
+
+def output_width() -> int | None:
+    """Return how many columns standard output has: those of the terminal, or ``COLUMNS``; None is no limit."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal():
+        return shutil.get_terminal_size().columns
+    return None
+
+
+def printable(text: str) -> str:
+    """Return text on one line: what could steer a terminal is escaped (a recording holds what others sent)."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode() for letter in text
+    )
+
+
+def table_lines(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[int] = (), width: int | None = None
+) -> list[str]:
+    """Return a table as lines: names, a rule, and the rows.
+
+    Args:
+        columns: Names.
+        rows: A cell a column.
+        right: Which columns are flush right.
+        width: Columns that a line may have; the widest cells are cut until they fit. None is no limit.
+    """
+    cells = [[printable(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    if width is not None:
+        widths = _narrowed(widths, width - len(_BETWEEN) * (len(widths) - 1))
+    lines = [
+        _BETWEEN.join(_fit(cell, widths[index], is_right=index in right) for index, cell in enumerate(row)).rstrip()
+        for row in cells
+    ]
+    return [lines[0], _BETWEEN.join("─" * size for size in widths), *lines[1:]]
+
+
+def markdown_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
+    """Return a table in Markdown; the arguments are those of `table_lines`."""
+    rule = ["--:" if index in right else "---" for index in range(len(columns))]
+    cells = [[printable(cell).replace("|", "\\|") for cell in row] for row in (columns, *rows)]
+    return [f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:])]
+
+
+def _narrowed(widths: list[int], room: int) -> list[int]:
+    """Return widths that fit into the room, as far as that can be: only the widest give way."""
+    widest = min(max(widths), max(room, 0))
+    while sum(widths) > room and widest > _NARROWEST:
+        widest -= 1
+        widths = [min(size, widest) for size in widths]
+    return widths
+
+
+def _fit(cell: str, size: int, *, is_right: bool) -> str:
+    if _width(cell) > size:
+        cell = cut(cell, size)
+    filling = " " * (size - _width(cell))
+    return filling + cell if is_right else cell + filling
+
+
+def cut(text: str, size: int) -> str:
+    """Return as much of a text as fits into so many columns, with an ellipsis if that is not all of it."""
+    if _width(text) <= size:
+        return text
+    room = size - 1
+    for index, letter in enumerate(text):
+        room -= _width(letter)
+        if room < 0:
+            return text[:index] + "…"
+    return text
+
+
+def _width(text: str) -> int:
+    """Return how many columns a terminal gives a text."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
