@@ -265,6 +265,9 @@ async def test_a_loop_begins_again_without_end(odd: Store) -> None:
     await task
     assert ats(endpoint.payloads)[:6] == [60, 60.001] * 3
     assert playing.player.passes >= 5
+    playing_s, session_s = playing.measured()
+    assert session_s == pytest.approx(playing_s)  # the way back to the start is not counted
+    assert session_s > 0
 
 
 async def test_a_damaged_segment_ends_it_after_what_came_before(tmp_path: Path) -> None:

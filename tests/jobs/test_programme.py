@@ -223,6 +223,16 @@ async def test_reading_begun_anew_forgets_what_was_read_ahead(tmp_path: Path) ->
     assert await reader.take() is None
 
 
+async def test_a_reader_can_be_closed_while_a_batch_is_waited_for(tmp_path: Path) -> None:
+    reader = ReadAhead(Programme([session(tmp_path, [message(0)])], ReplayOptions()), None, None)
+    reader.begin(0)
+    waiting = asyncio.create_task(reader.take())
+    await asyncio.sleep(0)
+    reader.close()
+    assert await waiting is not None
+    assert await reader.take() is None
+
+
 async def test_the_end_comes_as_often_as_it_is_asked_for(tmp_path: Path) -> None:
     reader = ReadAhead(Programme([session(tmp_path, [message(0)])], ReplayOptions()), None, None)
     reader.begin(0)
