@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.store.sessions import batch
+from tests.store.sessions import STEP_NS, batch
 from wsrecorder.errors import SegmentDamaged
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.sequence import Sequence
@@ -34,7 +34,14 @@ def test_what_is_missing_at_the_beginning_is_a_hole() -> None:
 
 def test_what_a_selection_leaves_out_at_the_beginning_is_no_hole() -> None:
     Sequence("s", Selection(from_seq=30)).check(batch(20, 20))
-    Sequence("s", Selection(start_ns=10**9)).check(batch(20, 500))
+    Sequence("s", Selection(start_ns=500 * STEP_NS)).check(batch(20, 500))
+
+
+def test_a_hole_before_what_is_wanted_does_not_matter() -> None:
+    for selection in (Selection(from_seq=70), Selection(start_ns=70 * STEP_NS)):
+        sequence = Sequence("s", selection)
+        for first_seq in (0, 40, 70, 90):
+            sequence.check(batch(20, first_seq))
 
 
 def test_a_hole_inside_of_a_batch_is_found() -> None:

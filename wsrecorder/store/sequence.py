@@ -13,8 +13,8 @@ __all__ = ["Sequence"]
 class Sequence:
     """Checks that no event is missing between those that are read.
 
-    Only what a selection leaves out at its beginning may be missing: after the first batch, each must go
-    on where the one before it ended.
+    Only what a selection leaves out at its beginning may be missing: from the first batch on that may hold
+    something wanted, each must go on where the one before it ended.
 
     Args:
         session: Name of the session, for the error.
@@ -23,24 +23,26 @@ class Sequence:
 
     def __init__(self, session: str, selection: Selection) -> None:
         self._session = session
+        self._selection = selection
         self._next_seq: int | None = None
-        self._reads_on = selection.end_ns is None
-        # Without a moment to begin at, what must come first is known.
-        self._first_wanted = selection.from_seq if selection.start_ns is None else None
 
     def check(self, batch: pa.RecordBatch) -> None:
         """Check that a batch goes on where the one before it ended.
 
         Args:
-            batch: Not empty, with the column ``seq``, before anything was filtered out of it.
+            batch: Not empty, with the columns ``seq`` and ``elapsed_ns``, before anything was filtered out of it.
 
         Raises:
             SegmentDamaged: It does not.
         """
         first_seq, last_seq = batch.column("seq")[0].as_py(), batch.column("seq")[-1].as_py()
         wanted = self._next_seq
-        if wanted is None and self._first_wanted is not None and first_seq > self._first_wanted:
-            wanted = self._first_wanted
+        if wanted is None:
+            if self._is_before(batch, last_seq):
+                return
+            # Without a moment to begin at, it is known what must come first.
+            if self._selection.start_ns is None and first_seq > self._selection.from_seq:
+                wanted = self._selection.from_seq
         if wanted is not None and first_seq != wanted:
             raise self._hole(wanted, f"event {first_seq} follows")
         if last_seq - first_seq != len(batch) - 1:
@@ -58,8 +60,15 @@ class Sequence:
         Raises:
             SegmentDamaged: Some did not.
         """
-        if self._reads_on and self._next_seq is not None and self._next_seq < events:
+        if self._selection.end_ns is None and self._next_seq is not None and self._next_seq < events:
             raise self._hole(self._next_seq, f"nothing follows, the manifest counts {events} events")
+
+    def _is_before(self, batch: pa.RecordBatch, last_seq: int) -> bool:
+        """Return whether all of a batch comes before what is wanted."""
+        start_ns = self._selection.start_ns
+        return last_seq < self._selection.from_seq or (
+            start_ns is not None and batch.column("elapsed_ns")[-1].as_py() < start_ns
+        )
 
     def _hole(self, seq: int, instead: str) -> SegmentDamaged:
         return SegmentDamaged(
