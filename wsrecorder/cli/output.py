@@ -15,6 +15,7 @@ __all__ = [
     "show_bytes",
     "show_count",
     "show_duration",
+    "show_number",
     "show_speed",
 ]
 
@@ -77,6 +78,11 @@ def show_bytes(size_bytes: float) -> str:
 def show_count(count: int) -> str:
     """Return a number with its thousands set apart."""
     return f"{count:,}"
+
+
+def show_number(count: int, thing: str) -> str:
+    """Return how many things there are: ``1 client``, ``2,000 clients``."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def show_duration(duration_ns: int) -> str:

@@ -14,7 +14,7 @@ import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size, split_words
-from wsrecorder.cli.output import log_to_stderr, print_json, say, show_bytes, show_count, show_duration, show_speed
+from wsrecorder.cli.output import log_to_stderr, print_json, say, show_bytes, show_duration, show_number, show_speed
 from wsrecorder.core.moment import parse_duration, parse_moment
 from wsrecorder.core.playhead import parse_speed
 from wsrecorder.core.timeline import Axis
@@ -182,7 +182,7 @@ def position_line(state: ReplayState) -> str:
     achieved = "" if state.achieved_speed is None else f" at {show_speed(state.achieved_speed)}"
     return (
         f"{state.status}: {show_duration(state.position_ns)} of {show_duration(state.end_ns)}{achieved}, "
-        f"{show_count(state.frames_sent)} frames, {state.clients} clients"
+        f"{show_number(state.frames_sent, 'frame')}, {show_number(state.clients, 'client')}"
     )
 
 
@@ -190,22 +190,22 @@ def print_report(report: ReplayReport) -> None:
     """Print what a replay measured of itself, for people, to stderr."""
     facts = report.to_dict()
     passes = f" in {report.passes} passes" if report.passes > 1 else ""
-    say(f"replayed {show_count(report.frames_sent)} frames in {report.playing_s:.1f} s{passes}{_pace(report)}")
+    say(f"replayed {show_number(report.frames_sent, 'frame')} in {report.playing_s:.1f} s{passes}{_pace(report)}")
     if report.lateness.count:
         late = facts["lateness_ms"]
         say(f"lateness p50 {late['p50']:.2f} ms, p99 {late['p99']:.2f} ms, max {late['max']:.2f} ms")
     for client in report.clients[:_CLIENTS_SHOWN]:
-        stalls = f", {client.stalls} stalls of {client.stalled_ns / 1e6:.0f} ms" if client.stalls else ""
+        stalls = f", {show_number(client.stalls, 'stall')} of {client.stalled_ns / 1e6:.0f} ms" if client.stalls else ""
         say(
-            f"client {client.number} ({client.address}): {show_count(client.frames_sent)} frames, "
-            f"{show_bytes(client.bytes_sent)}, {client.heartbeats_sent} heartbeats{stalls}"
+            f"client {client.number} ({client.address}): {show_number(client.frames_sent, 'frame')}, "
+            f"{show_bytes(client.bytes_sent)}, {show_number(client.heartbeats_sent, 'heartbeat')}{stalls}"
         )
     if len(report.clients) > _CLIENTS_SHOWN:
         say(f"and {len(report.clients) - _CLIENTS_SHOWN} more clients")
     if report.slow_closed:
         say(
-            f"{report.slow_closed} clients were closed because they lagged too far behind (1013): "
-            "a larger --client-buffer bears more, --slow-client wait has everyone wait for them"
+            f"{show_number(report.slow_closed, 'client')} closed for lagging too far behind (1013): "
+            "a larger --client-buffer bears more, --slow-client wait has everyone wait"
         )
 
 

@@ -10,7 +10,7 @@ import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, Quiet
-from wsrecorder.cli.output import log_to_stderr, print_json, say, show_count
+from wsrecorder.cli.output import log_to_stderr, print_json, say, show_count, show_number
 from wsrecorder.core.moment import parse_duration
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def _simulate(options: SimulateOptions, *, quiet: bool) -> SimulateSummary:
 def _report(summary: SimulateSummary, *, as_json: bool) -> None:
     types = ", ".join(f"{name} {show_count(count)}" for name, count in list(summary.types.items())[:5])
     say(
-        f"pushed {show_count(summary.events)} events in {summary.duration_s:.1f} s to {summary.clients} clients"
-        + (f": {types} …" if types else "")
+        f"pushed {show_number(summary.events, 'event')} in {summary.duration_s:.1f} s "
+        f"to {show_number(summary.clients, 'client')}" + (f": {types} …" if types else "")
     )
     if as_json:
         print_json(
