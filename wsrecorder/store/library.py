@@ -17,7 +17,7 @@ from wsrecorder.store import disk
 from wsrecorder.store.manifest import MANIFEST_NAME
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore, Store
 
-__all__ = ["Library", "new_id", "open_store", "safe_name"]
+__all__ = ["DUCKDB_SUFFIX", "Library", "new_id", "open_store", "safe_name"]
 
 DUCKDB_SUFFIX: Final = ".duckdb"
 
