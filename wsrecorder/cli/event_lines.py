@@ -107,4 +107,5 @@ class PayloadLines:
     def end(self) -> None:
         """Say how many binary frames were left out."""
         if self._left_out:
-            say(f"{show_count(self._left_out)} binary frames were left out; --json has them, as base64")
+            frames = "frame was" if self._left_out == 1 else "frames were"
+            say(f"{show_count(self._left_out)} binary {frames} left out; --json has them, as base64")
