@@ -24,6 +24,7 @@ __all__ = ["app", "main"]
 
 _COMMANDS: Final = {
     "convert": ("import", "export"),
+    "demo": ("demo",),
     "integrity": ("verify", "recover"),
     "record": ("record",),
     "replay": ("replay",),
