@@ -134,7 +134,7 @@ def test_frames_we_sent_do_not_count_wherever_batches_end(take_after: int) -> No
     recorder.sent(b"subscribe", Opcode.TEXT, START_NS)
     received = 0
     while not recorder.complete:
-        recorder.frame(b"a", Opcode.TEXT, START_NS)
+        assert recorder.frame(b"a", Opcode.TEXT, START_NS) == recorder.complete  # nor do they fill a batch
         received += 1
         if received == take_after:
             taken(recorder)

@@ -16,7 +16,7 @@ from wsrecorder.store.segment import SegmentInfo
 from wsrecorder.store.selection import Selection
 
 TYPES = st.sets(st.sampled_from(["T3", "T4", "T5", "T6", "nobody's"])).map(frozenset)
-MOMENTS = st.none() | st.integers(-5, 125).map(lambda steps: steps * STEP_NS + 1)
+MOMENTS = st.none() | st.builds(lambda steps, beside: steps * STEP_NS + beside, st.integers(-5, 125), st.integers(0, 1))
 FILTERS = st.fixed_dictionaries(
     {
         "from_seq": st.integers(0, 130),
@@ -83,6 +83,16 @@ def test_a_segment_is_left_out_only_if_it_holds_nothing_wanted(
     )
     if any(is_wanted(found, filters) for found in held):
         assert Selection(**filters).may_hold(info)
+
+
+def test_a_segment_is_wanted_for_its_very_first_and_last_event() -> None:
+    info = SegmentInfo(
+        name="", rows=40, size_bytes=1, first_seq=40, first_elapsed_ns=400, last_elapsed_ns=790, sha256=""
+    )
+    for filters in ({"from_seq": 79}, {"start_ns": 790}, {"end_ns": 401}):
+        assert Selection(**filters).may_hold(info)  # type: ignore[arg-type]
+    for filters in ({"from_seq": 80}, {"start_ns": 791}, {"end_ns": 400}):
+        assert not Selection(**filters).may_hold(info)  # type: ignore[arg-type]
 
 
 def test_everything_is_wanted_by_default() -> None:

@@ -229,12 +229,13 @@ def test_whatever_breaks_a_seal_reaches_the_recorder(tmp_path: Path, monkeypatch
 
 
 def test_a_journal_that_gives_back_less_is_not_sealed(tmp_path: Path) -> None:
-    sink = parquet_sink(tmp_path, segment_events=40)
+    sink = parquet_sink(tmp_path)
     sink.append(batch(20))
+    sink.append(batch(20, 20))
     path = sink.path / EVENTS_FOLDER / "000000.journal"
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - 9)  # the disk lost what it had synced
-    with pytest.raises(SegmentDamaged):
+    with pytest.raises(SegmentDamaged, match="holds 20 events, expected 40"):
         sink.close(Health())
     assert held(sink.path) == ["000000.journal"]
 
