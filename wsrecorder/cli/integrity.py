@@ -57,7 +57,7 @@ def _print_report(report: VerifyReport) -> None:
     for finding in report.findings:
         print(f"{finding.severity}  {printable(finding.where)}: {printable(finding.message)}")
     wrong = sum(finding.severity == "wrong" for finding in report.findings)
-    live = ", which is being recorded" if report.is_live else ""
+    live = ", which is being recorded," if report.is_live else ""
     checked = f"{show_count(report.events)} events in {report.segments} segments were read back"
     if report.is_sound:
         print(f"session {report.id}{live} is sound: {checked}")
