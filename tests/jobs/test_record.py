@@ -23,7 +23,7 @@ from wsrecorder.jobs.record import record_feeds
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
 from wsrecorder.net.simulator import Simulator
 from wsrecorder.net.simulator_options import SimulatorOptions
-from wsrecorder.net.transport import FeedOptions
+from wsrecorder.net.transport import Closed, FeedOptions
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
@@ -369,3 +369,43 @@ async def test_the_panel_can_show_how_it_stands(options: RecordOptions) -> None:
     assert state.messages > 0
     assert state.disk_bytes > 0
     assert recorders[0].state.status == "ended"
+
+
+async def test_a_flood_of_frames_leaves_the_event_loop_its_turns(
+    options: RecordOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    ended = asyncio.Event()
+
+    class Flood:
+        """A link whose loop would read on and on, as uvloop's does."""
+
+        def pause(self) -> None:
+            said.append("pause")
+
+        def resume(self) -> None:
+            said.append("resume")
+
+        async def wait_closed(self) -> Closed:
+            await ended.wait()
+            return Closed(1000, "", "closed by the feed")
+
+        async def close(self) -> None:
+            ended.set()
+
+    async def connect(feed: FeedOptions, receiver: FeedRecorder, transport: str) -> Flood:
+        receiver.on_open(None, False)
+        asyncio.get_running_loop().call_soon(flood, receiver)
+        return Flood()
+
+    def flood(receiver: FeedRecorder) -> None:
+        for number in range(1_000):
+            receiver.on_frame(b"%d" % number, 1)
+        said.append("flooded")
+        ended.set()
+
+    monkeypatch.setattr("wsrecorder.jobs.feed_recorder.connect_feed", connect)
+    outcome = await record(replace(options, limits=Limits(batch_events=300)))
+    assert said == ["pause", "flooded", "resume"]
+    assert outcome.manifest is not None
+    assert outcome.manifest.messages == 1_000

@@ -53,6 +53,7 @@ class FeedRecorder:
         self._health = Health()
         self._stop = asyncio.Event()
         self._paused_ns: int | None = None
+        self._is_yielding = False
         self._loop = asyncio.get_running_loop()
 
     # What the link tells (see net.transport.Receiver).
@@ -75,6 +76,7 @@ class FeedRecorder:
         """Take a message; stamps it."""
         if self._recorder.frame(payload, opcode, self._now_ns()):
             self._flush()
+            self._let_others_run()
 
     # The loop of the feed.
 
@@ -249,6 +251,22 @@ class FeedRecorder:
         if not has_room and self._link is not None and self._paused_ns is None:
             self._link.pause()
             self._paused_ns = self._now_ns()
+
+    def _let_others_run(self) -> None:
+        """Read no more in this turn of the event loop.
+
+        uvloop (0.23, as libuv) reads a socket up to 32 times in a row while there is more to read. Under a flood
+        that is a second and more, in which signals, the ticker and other feeds would wait.
+        """
+        if self._link is not None and not self._is_yielding:
+            self._is_yielding = True
+            self._link.pause()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._is_yielding = False
+        if self._link is not None and self._paused_ns is None:
+            self._link.resume()
 
     def _tell_drained(self) -> None:
         """Called on the writer thread."""
