@@ -112,7 +112,7 @@ class _Showing:
         rows = [dict(zip(stage.columns, row, strict=True)) for row in stage.rows]
         self.facts["answers"].append({"question": stage.question, "sql": stage.sql, "rows": rows})
         if self._with_tables:
-            say(f"\n{len(self.facts['answers']) + 1}. {stage.question}\n")
+            say(f"{len(self.facts['answers']) + 1}. {stage.question}\n")
             say("\n".join(f"   {line}" for line in stage.sql.splitlines()))
             _print_table(stage.columns, stage.rows)
 
@@ -120,7 +120,7 @@ class _Showing:
         report = stage.report.to_dict()
         self.facts["replay"] = {"url": stage.url, "frames_compared": stage.frames} | report
         achieved = stage.report.achieved_speed
-        say(f"\n4. Replayed at {show_speed(self._options.speed)} on {stage.url}")
+        say(f"4. Replayed at {show_speed(self._options.speed)} on {stage.url}")
         say(
             f"   {show_number(stage.frames, 'frame')} ({show_bytes(stage.size_bytes)}) arrived, "
             "byte for byte and in the order in which they were recorded"
