@@ -78,8 +78,17 @@ def test_ls_shows_each_session_the_oldest_first(library: Path, capsys: pytest.Ca
         "20261123T191500Z-engine", "night.duckdb", "20261124T080000Z-crash",
     ]  # fmt: skip
     assert [line.split()[-1] for line in found[2:]] == ["sealed", "sealed", "cut"]
-    assert "2026-11-23 19:15:00" in found[2]
+    assert "2026-11-23 19:15 " in found[2]
     assert "1,200" in found[2]
+
+
+def test_ls_never_cuts_what_a_session_is_called(
+    library: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "a-name-of-quite-some-length"
+    add_session(library, name, messages=20)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert lines(capsys, "ls")[2].split()[0] == f"20261123T191500Z-{name}"
 
 
 def test_ls_json_is_an_object_a_line(library: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ def ls(library: LibraryOption = Path("recordings"), as_json: Json = False) -> in
     elif found:
         rows = [_row(path, entry) for path, entry in found]
         columns = ("session", "start (UTC)", "duration", "messages", "payload", "state")
-        print("\n".join(table_lines(columns, rows, right=(2, 3, 4), width=output_width())))
+        print("\n".join(table_lines(columns, rows, right=(2, 3, 4), whole=[0], width=output_width())))
     else:
         say(f'library {library} holds no session; "wsrec record URL" makes one')
     for path, entry in found:
@@ -76,7 +76,7 @@ def _row(path: Path, entry: SessionInfo | dict[str, Any]) -> tuple[str, ...]:
     name = path.name if path.is_file() else entry.id
     duration = show_duration(round(entry.duration_s * 1e9))
     size = show_bytes(entry.bytes)
-    return name, f"{entry.start[:19].replace('T', ' ')}", duration, show_count(entry.messages), size, entry.state
+    return name, entry.start[:16].replace("T", " "), duration, show_count(entry.messages), size, entry.state
 
 
 @app.command(epilog="Example: wsrec info latest --json")

@@ -32,20 +32,25 @@ def printable(text: str) -> str:
 
 
 def table_lines(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[int] = (), width: int | None = None
-) -> list[str]:
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[int] = (), whole: Collection[int] = (),
+    width: int | None = None,
+) -> list[str]:  # fmt: skip
     """Return a table as lines: names, a rule, and the rows.
 
     Args:
         columns: Names.
         rows: A cell a column.
         right: Which columns are flush right.
+        whole: Which columns are never cut.
         width: Columns that a line may have; the widest cells are cut until they fit. None is no limit.
     """
     cells = [[printable(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     if width is not None:
-        widths = _narrowed(widths, width - len(_BETWEEN) * (len(widths) - 1))
+        kept = {index: widths[index] for index in whole}
+        room = width - len(_BETWEEN) * (len(widths) - 1) - sum(kept.values())
+        narrowed = iter(_narrowed([size for index, size in enumerate(widths) if index not in kept], room))
+        widths = [kept[index] if index in kept else next(narrowed) for index in range(len(widths))]
     lines = [
         _BETWEEN.join(_fit(cell, widths[index], is_right=index in right) for index, cell in enumerate(row)).rstrip()
         for row in cells
@@ -62,11 +67,10 @@ def markdown_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], *, rig
 
 def _narrowed(widths: list[int], room: int) -> list[int]:
     """Return widths that fit into the room, as far as that can be: only the widest give way."""
-    widest = min(max(widths), max(room, 0))
-    while sum(widths) > room and widest > _NARROWEST:
+    widest = max(_NARROWEST, min(max(widths, default=0), room))
+    while sum(narrowed := [min(size, widest) for size in widths]) > room and widest > _NARROWEST:
         widest -= 1
-        widths = [min(size, widest) for size in widths]
-    return widths
+    return narrowed
 
 
 def _fit(cell: str, size: int, *, is_right: bool) -> str:
