@@ -321,9 +321,14 @@ async def test_a_disk_error_ends_the_recording_and_keeps_what_was_written(
     assert "No space left" in outcome.error.message
     assert "intact" in outcome.error.hint
     assert outcome.path is not None
+    assert "wsrec recover" in outcome.error.hint
     events = list(open_session(outcome.path).events())
     assert events
     assert [event.seq for event in events] == list(range(len(events)))
+    assert outcome.manifest is not None
+    assert not outcome.manifest.sealed
+    # All that was acknowledged is there; the batch that could not be synced may be there too.
+    assert 0 < outcome.manifest.events <= len(events)
 
 
 async def test_types_and_times_are_read_by_the_dialect_that_was_asked_for(options: RecordOptions) -> None:

@@ -10,12 +10,13 @@ import asyncio
 import logging
 import platform
 import random
+from collections import deque
 from typing import Final
 from urllib.parse import urlsplit
 
 from wsrecorder.clock import Clock
 from wsrecorder.core.dialect import EnvelopeReader
-from wsrecorder.core.event import Opcode
+from wsrecorder.core.event import Batch, Opcode
 from wsrecorder.core.recorder import Recorder
 from wsrecorder.errors import FeedError, WsrecError
 from wsrecorder.jobs.record_options import FeedState, Outcome, RecordOptions
@@ -49,7 +50,8 @@ class FeedRecorder:
         self._recorder = Recorder(options.limits, clock.now_ns())
         self._recording: Recording | None = None
         self._link: Link | None = None
-        self._failure: WsrecError | None = None
+        self._subprotocol: str | None = None
+        self._early: deque[Batch] = deque()  # taken before there was a session to write them into
         self._health = Health()
         self._stop = asyncio.Event()
         self._paused_ns: int | None = None
@@ -59,16 +61,11 @@ class FeedRecorder:
     # What the link tells (see net.transport.Receiver).
 
     def on_open(self, subprotocol: str | None, is_deflated: bool) -> None:
-        """Mark that a connection is open; with the first one the session begins."""
+        """Mark that a connection is open."""
         now_ns = self._now_ns()
         if self._recorder.connections == 0:
             self._recorder.started_ns = now_ns
-            # Before any frame: those that come with the handshake are part of it.
-            try:
-                self._begin(subprotocol)
-            except WsrecError as exc:
-                self._failure = exc
-                self._recorder.complete = True
+            self._subprotocol = subprotocol
         detail = {"url": self._shown_url, "subprotocol": subprotocol, "deflate": is_deflated}
         self._recorder.opened(now_ns, detail)
 
@@ -87,13 +84,14 @@ class FeedRecorder:
         """
         try:
             self._link = await self._connect()
-        except FeedError as exc:
-            self._failure = exc
-        if self._recording is None:
+            # Making the session waits for the disk: frames that come meanwhile are stamped and kept.
+            self._recording = await asyncio.to_thread(self._begin)
+        except WsrecError as exc:
             if self._link is not None:
                 await self._link.close()
             self._status = "ended"
-            return Outcome(None, None, self._failure)
+            return Outcome(None, None, exc)
+        self._flush()
         stopper = asyncio.create_task(_forward(stop, self._stop))
         ticker = asyncio.create_task(self._tick())
         error: WsrecError | None = None
@@ -165,7 +163,7 @@ class FeedRecorder:
             self._recorder.sent(payload, Opcode.TEXT, self._now_ns())
         return link
 
-    def _begin(self, subprotocol: str | None) -> None:
+    def _begin(self) -> Recording:
         """Make the session, now that there is something to record."""
         options = self.options
         started_ns = self._recorder.started_ns + self._wall_offset_ns()
@@ -181,7 +179,7 @@ class FeedRecorder:
             path=urlsplit(options.feed.url).path or "/",
             dialect=options.dialect,
             started_ns=started_ns,
-            subprotocol=subprotocol,
+            subprotocol=self._subprotocol,
             host=platform.node(),
             tool=options.tool,
         )
@@ -190,9 +188,8 @@ class FeedRecorder:
             sink = ParquetSink(path, identity, options.limits, sync=options.sync)
         else:
             sink = DuckDbSink(path, identity)
-        reader = EnvelopeReader(options.dialect)
-        self._recording = Recording(sink, reader, self._tell_drained)
         _LOG.info("%s: recording into %s", self._shown_url, path)
+        return Recording(sink, EnvelopeReader(options.dialect), self._tell_drained)
 
     async def _end(self, error: WsrecError | None) -> Outcome:
         """Close the connection, seal the session."""
@@ -209,7 +206,10 @@ class FeedRecorder:
             # Off the loop: sealing takes its time, and other feeds go on.
             manifest = await asyncio.to_thread(self._recording.close, self._health)
         except WsrecError as exc:
-            return Outcome(sink.manifest, sink.path, exc)
+            exc.hint = f'{exc.hint}; then "wsrec recover {sink.path}" seals what was recorded'
+            manifest, error = sink.manifest, exc
+            manifest.count(sink.tally)  # which is what was written, whether or not any seal knows of it
+            manifest.health = self._health
         return Outcome(manifest, sink.path, error)
 
     async def _tick(self) -> None:
@@ -236,19 +236,22 @@ class FeedRecorder:
 
     def _flush(self) -> None:
         """Hand what was collected to the writer; hold back reading when it cannot keep up."""
-        if self._recording is None:
-            return
         batch = self._recorder.take(self._wall_offset_ns())
         if self._recorder.complete:
             self._stop.set()
-        if batch is None:
-            return
+        if batch is not None:
+            self._early.append(batch)
+        if self._recording is None:
+            return  # the session is being made
         try:
-            has_room = self._recording.offer(batch)
+            while self._early:
+                if not self._recording.offer(self._early.popleft()):
+                    self._hold_back()
         except WsrecError:
             self._stop.set()
-            return
-        if not has_room and self._link is not None and self._paused_ns is None:
+
+    def _hold_back(self) -> None:
+        if self._link is not None and self._paused_ns is None:
             self._link.pause()
             self._paused_ns = self._now_ns()
 
