@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 __all__ = ["recover", "verify"]
 
-Sessions = Annotated[
+_Sessions = Annotated[
     list[str] | None, typer.Argument(metavar="SESSION…", help="Path, id, unique prefix of an id, name, or 'latest'.")
 ]
-All = Annotated[bool, typer.Option("--all", help="All sessions of the library.")]
+_All = Annotated[bool, typer.Option("--all", help="All sessions of the library.")]
 
 
 @app.command(epilog="Example: wsrec verify latest")
 def verify(
-    sessions: Sessions = None,
+    sessions: _Sessions = None,
     library: LibraryOption = Path("recordings"),
-    use_all: All = False,
+    use_all: _All = False,
     as_json: Json = False,
 ) -> int:
     """Read sessions back in full and check every rule of their format: sequence, checksums, counts, footers.
@@ -70,9 +70,9 @@ def _print_report(report: VerifyReport) -> None:
 
 @app.command(epilog="Example: wsrec recover latest")
 def recover(
-    sessions: Sessions = None,
+    sessions: _Sessions = None,
     library: LibraryOption = Path("recordings"),
-    use_all: All = False,
+    use_all: _All = False,
     as_json: Json = False,
 ) -> int:
     """Seal what a crash left unsealed, and say what it cost. It removes nothing that it could not read.

@@ -12,10 +12,10 @@ from wsrecorder.net.feed import loop_factory
 
 __all__ = ["run_until_stopped"]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-def run_until_stopped(job: Callable[[asyncio.Event], Awaitable[T]]) -> T:
+def run_until_stopped(job: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
     """Run a job on the fastest event loop installed; Ctrl-C and SIGTERM set its stop event.
 
     A second signal ends it the hard way, as it would have without us.
@@ -24,7 +24,7 @@ def run_until_stopped(job: Callable[[asyncio.Event], Awaitable[T]]) -> T:
         job: Takes the stop event and returns when it is set, everything in order.
     """
 
-    async def run() -> T:
+    async def run() -> _T:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["cat", "info", "ls", "tail"]
 
-Payload = Annotated[bool, typer.Option("--payload", help="Only the payloads of text frames, verbatim, one a line.")]
-JsonEvents = Annotated[bool, typer.Option("--json", help="Whole events as JSON, one a line; binary as base64.")]
+_Payload = Annotated[bool, typer.Option("--payload", help="Only the payloads of text frames, verbatim, one a line.")]
+_JsonEvents = Annotated[bool, typer.Option("--json", help="Whole events as JSON, one a line; binary as base64.")]
 
 _MOST_TYPES: Final = 20
 
@@ -127,8 +127,8 @@ def cat(
     types: Types = None,
     exclude: Exclude = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=0, help="No more events than this.")] = None,
-    payload: Payload = False,
-    as_json: JsonEvents = False,
+    payload: _Payload = False,
+    as_json: _JsonEvents = False,
 ) -> int:
     """Print the events of a session, a line each: number, time (UTC), time since its beginning, type, payload.
 
@@ -154,8 +154,8 @@ def tail(
     ] = False,
     types: Types = None,
     exclude: Exclude = None,
-    payload: Payload = False,
-    as_json: JsonEvents = False,
+    payload: _Payload = False,
+    as_json: _JsonEvents = False,
 ) -> int:
     """Print the last events of a session, and follow one that is being recorded."""
     from wsrecorder.jobs.follow import last_seq

@@ -33,7 +33,7 @@ from wsrecorder.net.framing import Frames, frame_one
 
 __all__ = ["Endpoint", "EndpointOptions", "Heartbeat", "SlowClient"]
 
-log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 Heartbeat = Callable[[float, int], bytes | None]
 """Makes a heartbeat's payload from the client's round trip, ms, and UTC, ns since the epoch; None: send none."""
@@ -223,7 +223,7 @@ class Endpoint:
         if self.options.slow_client is SlowClient.WAIT or client.buffered_bytes <= self.options.client_buffer_bytes:
             return False
         self.slow_closed += 1
-        log.warning("%s lagged %d bytes behind and was closed (1013)", client, client.buffered_bytes)
+        _LOG.warning("%s lagged %d bytes behind and was closed (1013)", client, client.buffered_bytes)
         self._dismiss(client, CloseCode.TRY_AGAIN_LATER, "too slow")
         return True
 
@@ -232,7 +232,7 @@ class Endpoint:
             # As long as the keepalive takes to notice that nobody is there; it cannot here, for its pings
             # wait behind what the client does not take.
             if not await client.wait_for_room(2 * self.options.ping_s):
-                log.warning("%s took nothing for %g s and was closed (1011)", client, 2 * self.options.ping_s)
+                _LOG.warning("%s took nothing for %g s and was closed (1011)", client, 2 * self.options.ping_s)
                 self._dismiss(client, CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
 
     def _dismiss(self, client: Client, code: int, reason: str) -> None:
@@ -268,7 +268,7 @@ class Endpoint:
         client = Client(self.clients_served, connection, self._now_ns())
         self._send_heartbeat(client)  # before it can be sent anything else
         self._clients[client.number] = client
-        log.info("%s joined", client)
+        _LOG.info("%s joined", client)
         if self.on_join is not None:
             self.on_join(client)
         self._tell()
@@ -277,7 +277,7 @@ class Endpoint:
         finally:
             del self._clients[client.number]
             self.departed.append(client.stats())
-            log.info("%s left (%s)", client, connection.close_code)
+            _LOG.info("%s left (%s)", client, connection.close_code)
             if self.on_leave is not None:
                 self.on_leave(client)
             self._tell()

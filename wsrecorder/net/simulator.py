@@ -31,7 +31,7 @@ from wsrecorder.core.engine_schedule import Schedule
 from wsrecorder.errors import EndpointError
 from wsrecorder.net.simulator_options import SimulatorOptions
 
-__all__ = ["Simulator", "SimulatorOptions"]
+__all__ = ["Simulator", "SimulatorOptions", "Timepiece"]
 
 _PATH = "/ws/"
 _EVENTS_A_TURN = 500  # then the event loop gets its turn, however far behind we are

@@ -16,7 +16,15 @@ from urllib.parse import urlsplit
 from wsrecorder.core.event import Opcode
 from wsrecorder.errors import UsageError
 
-__all__ = ["Closed", "FeedOptions", "Link", "Receiver", "choose_transport"]
+__all__ = [
+    "PING_INTERVAL_S",
+    "PING_TIMEOUT_S",
+    "Closed",
+    "FeedOptions",
+    "Link",
+    "Receiver",
+    "choose_transport",
+]
 
 PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 20.0
