@@ -222,6 +222,25 @@ async def test_a_frame_over_the_limit_is_a_gap_and_not_an_end(options: RecordOpt
     assert [event.text for event in events if event.kind is Kind.MESSAGE] == ["hello 1", "hello 2"]
 
 
+@pytest.mark.parametrize("parts", [1, 2], ids=["whole", "in-parts"])
+async def test_what_comes_behind_a_frame_over_the_limit_belongs_to_the_gap(options: RecordOptions, parts: int) -> None:
+    async def handler(websocket: ServerConnection) -> None:
+        big = Frame(WireOpcode.TEXT, b"x" * 5_000).serialize(mask=False)
+        if parts > 1:
+            first = Frame(WireOpcode.TEXT, b"x" * 600, fin=False)
+            big = b"".join(frame.serialize(mask=False) for frame in (first, Frame(WireOpcode.CONT, b"x" * 600)))
+        after = Frame(WireOpcode.TEXT, b"after").serialize(mask=False)
+        # In one piece, so that it is read in one.
+        websocket.transport.write(Frame(WireOpcode.TEXT, b"before").serialize(mask=False) + big + after * 3)
+        await websocket.wait_closed()
+
+    feed = replace(options.feed, max_frame_bytes=1_000)
+    limits = Limits(max_events=3)
+    _, events = await record_from(handler, replace(options, feed=feed), retry=SOON, limits=limits)
+    found = [event.text or str(event.kind) for event in events]
+    assert found == [*["open", "before", "close", "gap"] * 2, "open", "before", "close"]
+
+
 async def test_nothing_is_sent_unless_asked_and_what_is_sent_is_recorded(options: RecordOptions) -> None:
     received: list[str | bytes] = []
 

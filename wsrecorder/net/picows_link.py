@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
+from collections.abc import Callable
 from typing import Final
 
 import picows
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from wsrecorder.core.event import Opcode
-from wsrecorder.errors import FeedError
 from wsrecorder.net.refusal import refusal
 from wsrecorder.net.transport import PING_INTERVAL_S, PING_TIMEOUT_S, Closed, FeedOptions, Receiver
 
@@ -65,7 +65,7 @@ class PicowsLink(WSListener):
     def __init__(self, options: FeedOptions, receiver: Receiver, response: picows.WSUpgradeResponse) -> None:
         super().__init__()
         self._receiver = receiver
-        self._on_frame = receiver.on_frame
+        self._on_frame: Callable[[bytes, int], None] = receiver.on_frame
         self._max_bytes = options.max_frame_bytes
         extensions = response.headers.get("Sec-WebSocket-Extensions", "")
         self._inflater = (
@@ -78,6 +78,7 @@ class PicowsLink(WSListener):
         self._parts_bytes = 0
         self._first_opcode = 0
         self._is_compressed = False
+        self._is_over = False
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Take the transport; called by picows."""
@@ -88,7 +89,8 @@ class PicowsLink(WSListener):
         """Take a frame; called by picows for each."""
         opcode: int = frame.msg_type  # type: ignore[assignment]  # its stubs say Enum, it is an int
         if frame.payload_size > self._max_bytes:
-            return  # picows has closed for it already, and yet goes on to read it
+            self._read_no_more()  # picows has closed for it already
+            return
         if (opcode == Opcode.TEXT or opcode == Opcode.BINARY) and frame.fin and not frame.rsv1:
             self._on_frame(frame.get_payload_as_bytes(), opcode)
         elif opcode in _DATA:
@@ -97,7 +99,17 @@ class PicowsLink(WSListener):
             transport.send_close(frame.get_close_code())
             transport.disconnect()
 
+    def _read_no_more(self) -> None:
+        """Take no further message: picows goes on to read for a while after it has closed on account of an error.
+
+        What came next would stand before the gap that the error leaves, as if nothing was missing between.
+        """
+        self._is_over = True
+        self._on_frame = _ignore
+
     def _assemble(self, frame: WSFrame, opcode: int) -> None:
+        if self._is_over:
+            return
         if opcode != _CONTINUATION:
             self._first_opcode, self._is_compressed = opcode, frame.rsv1
         self._parts.append(frame.get_payload_as_bytes())
@@ -110,16 +122,19 @@ class PicowsLink(WSListener):
 
     def _inflate(self, payload: bytes) -> bytes:
         if self._inflater is None:
+            self._read_no_more()
             raise picows.WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "a compressed frame, none was negotiated")
         try:
             return self._inflater.inflate(payload)
         except OverflowError:
             raise self._too_big() from None
         except zlib.error as exc:
+            self._read_no_more()
             raise picows.WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "a message that cannot be inflated") from exc
 
     def _too_big(self) -> picows.WSProtocolError:
         # Raised to picows, which closes with the code and hands the error to whoever waits for the end.
+        self._read_no_more()
         return picows.WSProtocolError(WSCloseCode.MESSAGE_TOO_BIG, "too big")
 
     def pause(self) -> None:
@@ -165,6 +180,10 @@ class PicowsLink(WSListener):
         self._transport.disconnect(graceful=False)
 
 
+def _ignore(payload: bytes, opcode: int) -> None:
+    """Take a message that came after the end."""
+
+
 def _number(code: object) -> int:
     """Return a close code as a number; 1005 where the close frame carried none (RFC 6455, section 7.1.5)."""
     return int(code) or 1005  # type: ignore[call-overload]  # picows' stubs say Enum, it is an int
@@ -202,6 +221,6 @@ async def open_link(options: FeedOptions, receiver: Receiver) -> PicowsLink:
     except (TimeoutError, OSError, picows.WSError) as exc:
         response = getattr(exc, "response", None)
         raise refusal(options, exc, None if response is None else int(response.status)) from exc
-    if not isinstance(link, PicowsLink):
-        raise FeedError("the connection is of a foreign kind", hint="report this with the version of picows")
+    if not isinstance(link, PicowsLink):  # picows 2.3 returns none where the connection ends before its handshake does
+        raise refusal(options, picows.WSError("the connection ended before its handshake did"), None)
     return link
