@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.recorder import Limits, Retry
-from wsrecorder.errors import WsrecError
+from wsrecorder.errors import UsageError, WsrecError
 from wsrecorder.net.transport import FeedOptions
 from wsrecorder.store.library import DUCKDB_SUFFIX, safe_name
 from wsrecorder.store.manifest import Manifest
@@ -33,6 +33,9 @@ class RecordOptions:
         dialect: How envelopes are read.
         transport: ``websockets`` or ``picows``.
         tool: Name and version of this program, for the manifest.
+
+    Raises:
+        UsageError: The name holds nothing that can stand in a file name, or ``into`` is no name of a DuckDB file.
     """
 
     feed: FeedOptions
@@ -47,6 +50,13 @@ class RecordOptions:
     dialect: Dialect = ENGINE
     transport: str = "websockets"
     tool: str = "wsrecorder"
+
+    def __post_init__(self) -> None:
+        _ = self.session_name
+        if self.into is not None and self.into.suffix != DUCKDB_SUFFIX:
+            raise UsageError(
+                f"{self.into} is no name of a DuckDB session", hint=f"name it {self.into.name}{DUCKDB_SUFFIX}"
+            )
 
     @property
     def session_name(self) -> str:
