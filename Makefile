@@ -44,7 +44,8 @@ cov: install ## coverage: tests/core alone must reach every branch of the core; 
 	@$(BIN)/coverage run -m pytest -q $(ARGS)
 	@$(BIN)/coverage report
 
-docs: install ## hold the documents to what they say
+docs: install ## write real output into the documents, and hold them to what they say
+	@$(BIN)/python -m docs.render
 	@$(BIN)/python -m pytest -m docs $(ARGS)
 
 bench: install ## measure speed, memory and size, beside peers (takes minutes)

@@ -19,7 +19,7 @@ from typing import Any, Final
 import duckdb
 
 from wsrecorder.analysis.read_only import refuse_writing
-from wsrecorder.errors import SegmentDamaged, UsageError
+from wsrecorder.errors import SegmentDamaged, SessionError, UsageError
 from wsrecorder.store.duckdb_file import DuckDbStore, connect_to_read
 from wsrecorder.store.manifest import Manifest
 from wsrecorder.store.schema import COLUMNS, RecordBatch, Table, to_table
@@ -235,7 +235,16 @@ class Queries:
             self._attach(Path(copy[0]), alias)
         except duckdb.ResourceInUseException:  # this process has it open
             return self._in_memory(store.identity().id, list(store.batches(Selection())))
-        return self._select(store.identity().id, f"{alias}.events")
+        return self._select(self._attached_session(store, alias), f"{alias}.events")
+
+    def _attached_session(self, store: DuckDbStore, alias: str) -> str:
+        try:
+            row = self._connection.execute(f"SELECT manifest FROM {alias}.session").fetchone()
+        except duckdb.CatalogException:
+            row = None
+        if row is None:
+            raise SessionError(f"{store.path} is a DuckDB file, but no session", hint="it was not recorded by wsrec")
+        return Manifest.from_json(row[0].encode(), store.path).identity.id
 
     def _attach(self, path: Path, alias: str) -> None:
         self._connection.execute(f"ATTACH {_text(path)} AS {alias} (READ_ONLY, TYPE duckdb)")

@@ -50,7 +50,7 @@ class ReadableLines:
         text: str | None, binary: bytes | None, detail: str | None,
     ) -> str:  # fmt: skip
         what = kind if kind != "message" else type_ if type_ is not None else "text" if text is not None else "binary"
-        head = f"{seq:>7}  {time[11:23]}  {elapsed_ns / 1e9:>9.3f}s  {printable(what):<{_TYPE_WIDTH}}  "
+        head = f"{seq:>7}  {time[11:23]}  {elapsed_ns // 1_000_000 / 1_000:>9.3f}s  {printable(what):<{_TYPE_WIDTH}}  "
         head += "> " if direction == "out" else ""
         room = None if self._width is None else max(_NARROWEST, self._width - len(head))
         if text is not None:

@@ -9,7 +9,7 @@ import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption
-from wsrecorder.cli.output import print_error, print_json, say, show_count
+from wsrecorder.cli.output import print_error, print_json, say, show_count, show_number
 from wsrecorder.cli.progress import progress_bar
 from wsrecorder.cli.selecting import find_session
 from wsrecorder.cli.table import printable
@@ -58,12 +58,13 @@ def _print_report(report: VerifyReport) -> None:
         print(f"{finding.severity}  {printable(finding.where)}: {printable(finding.message)}")
     wrong = sum(finding.severity == "wrong" for finding in report.findings)
     live = ", which is being recorded," if report.is_live else ""
-    checked = f"{show_count(report.events)} events in {report.segments} segments were read back"
+    segments = f" in {show_number(report.segments, 'segment')}" if report.segments else ""
+    checked = f"{show_number(report.events, 'event')}{segments} read back"
     if report.is_sound:
         print(f"session {report.id}{live} is sound: {checked}")
     else:
         print_error(
-            f"session {report.id}{live} breaks {wrong} {'rule' if wrong == 1 else 'rules'}; {checked}",
+            f"session {report.id}{live} breaks {show_number(wrong, 'rule')}; {checked}",
             f'"wsrec recover {report.path}" mends what a crash leaves; restore what is damaged from a copy',
         )
 

@@ -1,0 +1,81 @@
+"""Write real output into the pages: run the commands of their ``console`` blocks and put down what they print.
+
+A block is fenced with ```` ```console ````; each line that begins with ``$`` is a command, and what follows it is
+replaced. A page's commands run one after the other in a folder of their own, where ``./recordings`` holds the
+sessions of `docs.example`. Blocks of other kinds are left alone.
+
+    python -m docs.render            rewrite all pages
+    python -m docs.render --check    change nothing, exit 1 if a page is not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from docs.example import make_library
+
+PROJECT = Path(__file__).resolve().parents[1]
+WIDTH = 110
+
+_BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
+
+
+def pages() -> list[Path]:
+    """Return the pages that have such blocks."""
+    found = [*sorted((PROJECT / "docs").glob("*.md")), PROJECT / "README.md"]
+    return [path for path in found if path.exists() and _BLOCK.search(path.read_text(encoding="utf-8"))]
+
+
+def rendered(page: Path) -> str:
+    """Return the content of a page with what its commands print now."""
+    with tempfile.TemporaryDirectory(prefix="wsrec-docs-") as folder:
+        make_library(Path(folder) / "recordings")
+        return _BLOCK.sub(lambda block: _run_block(block[0], Path(folder)), page.read_text(encoding="utf-8"))
+
+
+def _run_block(block: str, folder: Path) -> str:
+    commands = re.findall(r"^\$ (.*(?:\n> .*)*)$", block, re.MULTILINE)
+    return "".join(f"$ {command}\n{_run(command.replace(chr(10) + '> ', chr(10)), folder)}" for command in commands)
+
+
+def _run(command: str, folder: Path) -> str:
+    """Return what a command prints, as on a terminal: output and errors together."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WSREC_")}
+    environment |= {
+        "COLUMNS": str(WIDTH),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}",
+        "PYTHONPATH": str(PROJECT),
+        "TZ": "UTC",
+    }
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    return "\n".join(line.rstrip() for line in done.stdout.splitlines()) + "\n" if done.stdout else ""
+
+
+def main() -> int:
+    """Render all pages."""
+    parser = argparse.ArgumentParser(description="Write real output into the pages.")
+    parser.add_argument("--check", action="store_true", help="change nothing, exit 1 if a page is not up to date")
+    parser.add_argument("pages", nargs="*", type=Path, help="by default all that have console blocks")
+    arguments = parser.parse_args()
+    stale = []
+    for page in arguments.pages or pages():
+        content = rendered(page)
+        if content != page.read_text(encoding="utf-8"):
+            stale.append(page.name)
+            if not arguments.check:
+                page.write_text(content, encoding="utf-8")
+    sys.stderr.write("".join(f"{name} {'is not up to date' if arguments.check else 'rewritten'}\n" for name in stale))
+    return int(arguments.check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
