@@ -376,6 +376,15 @@ def test_a_damaged_log_is_cut_and_kept(crashed: DuckDbStore) -> None:
     assert verify(crashed).is_sound
 
 
+def test_a_sealed_duckdb_session_keeps_every_byte(tmp_path: Path) -> None:
+    sink = duckdb_sink(tmp_path)
+    fill(sink, 60)
+    before = sink.path.read_bytes()
+    recovery = recover(DuckDbStore(sink.path))
+    assert (recovery.events, recovery.exit_code) == (60, 0)
+    assert sink.path.read_bytes() == before
+
+
 def test_a_damaged_duckdb_file_is_left_alone(tmp_path: Path) -> None:
     sink = duckdb_sink(tmp_path)
     fill(sink, 60)

@@ -98,6 +98,8 @@ def recover(store: Store) -> Recovery:
         with SessionLock(store.path):
             return _Folder(store).recover()
     assert isinstance(store, DuckDbStore)
+    if not duckdb_file.log_of(store.path).exists() and (manifest := store.stored_manifest()).sealed:
+        return _recovery_of(store, manifest, [])  # opening it for writing would change its bytes
     return _recover_file(store)
 
 
@@ -283,6 +285,10 @@ def _recover_file(store: DuckDbStore) -> Recovery:
     except BaseException:
         writer.abandon()
         raise
+    return _recovery_of(store, manifest, cut)
+
+
+def _recovery_of(store: DuckDbStore, manifest: Manifest, cut: list[Cut]) -> Recovery:
     identity = manifest.identity
     until = from_epoch_ns(identity.started_ns + manifest.last_elapsed_ns).isoformat()
     return Recovery(id=identity.id, path=str(store.path), cut=cut, events=manifest.events, whole_until=until)
