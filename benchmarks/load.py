@@ -132,6 +132,9 @@ def arrivals(port: int, count: int, path: Path) -> None:
                 break
             if data[start] == 0x81:
                 times.append(now_ns)
+            elif data[start] == 0x89:  # a ping: a pong with the same payload, masked with zeros
+                payload = bytes(data[start + header : start + header + length])
+                connection.sendall(bytes((0x8A, 0x80 | length)) + bytes(4) + payload)
             start += header + length
         del data[:start]
         if len(times) < count:

@@ -19,6 +19,26 @@ async def record(url: str, path: str) -> None:
                 file.write(json.dumps({"received": time.time(), "message": message}) + "\n")
 
 
+async def receive(url: str) -> None:
+    """Receive with picows and keep nothing: what recording cannot be faster than."""
+    from wsrecorder.net.feed import connect_feed
+    from wsrecorder.net.transport import FeedOptions
+
+    class Receiver:
+        frames = 0
+
+        def on_open(self, subprotocol: str | None, is_deflated: bool) -> None:
+            pass
+
+        def on_frame(self, payload: bytes, opcode: int) -> None:
+            self.frames += 1
+
+    link = await connect_feed(FeedOptions(url, deflate=False), Receiver(), "picows")
+    began = time.perf_counter()
+    await link.wait_closed()
+    print(time.perf_counter() - began, flush=True)
+
+
 async def broadcast(clients: int, count: int) -> None:
     """Send ``count`` payloads to all clients by `websockets.broadcast`, as fast as they take them."""
     from websockets.asyncio.server import broadcast, serve
@@ -84,6 +104,11 @@ if __name__ == "__main__":
     match verb:
         case "record":
             asyncio.run(record(*arguments))
+        case "receive":
+            from wsrecorder.net.feed import loop_factory
+
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
+                runner.run(receive(arguments[0]))
         case "broadcast":
             asyncio.run(broadcast(int(arguments[0]), int(arguments[1])))
         case "call_at":

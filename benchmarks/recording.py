@@ -41,7 +41,6 @@ def _start_up_s() -> float:
     """Return what starting the program takes; the peer's is taken off too."""
     import subprocess
 
-
     began = time.perf_counter()
     subprocess.run([*WSREC, "record", "--help"], stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - began
@@ -65,6 +64,14 @@ def peer(count: int, folder: Path) -> float:
     return count / took_s
 
 
+def receive(count: int) -> float:
+    """Return frames per second of receiving with picows and keeping nothing."""
+    with started("benchmarks.load", "blast", str(count)) as server:
+        url = f"ws://127.0.0.1:{result_of(server)}/ws/"
+        with started("benchmarks.peers", "receive", url) as process:
+            return count / float(result_of(process))
+
+
 def figures(folder: Path) -> list[Figure]:
     """Measure recording; leaves the long session in the library ``folder``."""
     found = []
@@ -82,6 +89,17 @@ def figures(folder: Path) -> list[Figure]:
             )
         )
         found.append(_memory_figure("resident memory of that run", memory))
+        bound = receive(LONG)
+        found.append(
+            Figure(
+                "receiving alone with picows, nothing kept: what recording cannot be faster than",
+                f"{bound:,.0f}/s",
+                f"15-line script {plain:,.0f}/s",
+                f"{bound / plain:.1f}×",
+                "–",
+                True,
+            )
+        )
     rate, _ = record(SHORT, "websockets", folder)
     found.append(
         Figure(

@@ -14,6 +14,7 @@ from benchmarks.load import payloads
 from benchmarks.processes import Memory, free_port, result_of, started, wsrec
 
 CLIENTS = 100
+PASSES = 5
 TOGETHER = 65_536
 PEER_BROADCASTS = 5_000
 RATE = 1_000
@@ -37,10 +38,11 @@ def _wire_bytes(session: Path) -> tuple[int, int]:
     return count, size
 
 
-def _drained(session: Path, folder: Path, clients: int, size: int, wait_for: int) -> tuple[float, Memory]:
+def _drained(session: Path, folder: Path, clients: int, size: int) -> tuple[float, Memory]:
+    """Replay at full speed, over and over, until each client has taken ``size`` bytes."""
     port = free_port()
-    command = ("replay", str(session), "--port", str(port), "--speed", "max", "--verbatim", "--quiet")
-    with wsrec(*command, "--wait-for", str(wait_for), log=folder / "replay.log") as process:
+    command = ("replay", str(session), "--port", str(port), "--speed", "max", "--verbatim", "--quiet", "--loop")
+    with wsrec(*command, "--wait-for", str(clients), log=folder / "replay.log") as process:
         memory = Memory(process.pid)
         with started("benchmarks.load", "drain", str(port), str(clients), str(size)) as client:
             took_s = float(result_of(client))
@@ -50,12 +52,12 @@ def _drained(session: Path, folder: Path, clients: int, size: int, wait_for: int
 
 def _throughput(session: Path, folder: Path) -> list[Figure]:
     frames, size = _wire_bytes(session)
-    took_s, memory = _drained(session, folder, 1, size, 1)
-    rate = frames / took_s
+    took_s, memory = _drained(session, folder, 1, PASSES * size)
+    rate = PASSES * frames / took_s
     plain = _broadcast(1, 100_000)
     return [
         Figure(
-            f"replay {frames / 1e6:.1f} M frames at `--speed max` to one client that only drains",
+            f"replay {frames / 1e6:.1f} M frames, {PASSES} times, at `--speed max` to one client that only drains",
             f"{rate:,.0f} frames/s",
             f"`websockets.broadcast` {plain:,.0f}/s",
             f"{rate / plain:.1f}×",
@@ -89,8 +91,8 @@ def _broadcast(clients: int, count: int) -> float:
 def _fan_out(folder: Path) -> list[Figure]:
     session = _make_session(folder, "together", TOGETHER, interval_ns=0)
     frames, size = _wire_bytes(session)
-    took_s, _ = _drained(session, folder, CLIENTS, size, CLIENTS)
-    rate = CLIENTS * frames / took_s
+    took_s, _ = _drained(session, folder, CLIENTS, PASSES * size)
+    rate = CLIENTS * PASSES * frames / took_s
     plain = _broadcast(CLIENTS, PEER_BROADCASTS)
     return [
         Figure(

