@@ -114,6 +114,7 @@ def serve(
     end: str | None = None,
     types: Iterable[str] | None = None,
     exclude: Iterable[str] = (),
+    where: str | None = None,
     verbatim: bool = False,
     restamp: bool = False,
     per_client: bool = False,
@@ -148,6 +149,7 @@ def serve(
         end: Where to end, not included; None is the end.
         types: Only messages of these types; None is all.
         exclude: No messages of these types.
+        where: Only messages for which this SQL expression over the view ``events`` is true.
         verbatim: Every recorded frame and nothing else: no heartbeats of the endpoint's own.
         restamp: Rewrite time stamps, so that the stream looks live.
         per_client: Each client has a playback of its own, from the start.
@@ -175,6 +177,7 @@ def serve(
         end=None if end is None else parse_moment(end),
         types=None if types is None else _words(types),
         exclude=_words(exclude),
+        where=where,
         verbatim=verbatim,
         restamp=restamp,
         per_client=per_client,

@@ -253,6 +253,28 @@ def test_cat_selects(library: Path, capsys: pytest.CaptureFixture[str], into: st
     )
 
 
+def test_cat_and_tail_take_a_condition(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = list(wsrecorder.open(add_session(library, messages=300)).events())
+    idle = [event.seq for event in events if event.type == "ENGINE_UPDATE" and '"state": "idle"' in (event.text or "")]
+    where = ("--where", "payload->>'$.data.state' = 'idle'")
+    assert idle
+    assert seqs(capsys, "cat", "latest", "--types", "ENGINE_UPDATE", *where) == idle
+    assert seqs(capsys, "cat", "latest", *where, "-n", "2") == idle[:2]
+    assert seqs(capsys, "tail", "latest", *where, "-n", "2") == idle[-2:]
+
+
+@pytest.mark.parametrize("command", [["cat"], ["tail"], ["replay", "--port", "0"], ["export", "-o", "x.csv"]])
+def test_a_wrong_condition_is_told_in_duckdbs_words(
+    library: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    add_session(library, messages=30)
+    assert main([command[0], "latest", *command[1:], "--where", "typ = 'A'"]) == 2
+    error = capsys.readouterr().err
+    assert 'Referenced column "typ" not found' in error
+    assert "Traceback" not in error
+    assert not Path("x.csv").exists()
+
+
 # ------------------------------------------------------------------------------------------------ tail
 
 

@@ -112,6 +112,7 @@ def test_every_format_is_written_from_a_duckdb_session_too(
     [
         ({"types": ("A",)}, [1, 8]),
         ({"exclude": ("A", "B")}, [0, 3, 4, 5, 6, 7]),
+        ({"where": "seq % 4 = 0 OR type = 'B'"}, [0, 2, 4, 8]),
         ({"start": "4s"}, [4, 5, 6, 7, 8]),
         ({"end": "2s"}, [0, 1]),
         ({"start": "-1s"}, [6, 7, 8]),

@@ -68,3 +68,26 @@ def test_the_last_so_many_are_found(tmp_path: Path) -> None:
     assert last_seq(session, 3, types=["SIGNAL"]) == signals[-3]
     assert last_seq(session, 0, types=["SIGNAL"]) == signals[-1] + 1
     assert last_seq(session, 3, types=["NONE"]) == 0
+
+
+@pytest.mark.parametrize("into", [None, "live.duckdb"])
+async def test_where_applies_to_what_comes(tmp_path: Path, into: str | None) -> None:
+    target = sink(tmp_path, "live", MONDAY, into=into)
+    batches = list(engine_batches(MONDAY, 200))
+    target.append(batches.pop(0))
+    seen: list[int] = []
+    async for batch in follow(
+        Session(open_store(target.path)), VirtualClock(), asyncio.Event(), where="seq % 3 = 0 AND session LIKE '%live'"
+    ):
+        seen += batch.column("seq").to_pylist()
+        if batches:
+            target.append(batches.pop(0))
+        else:
+            target.close(Health())
+    assert seen == list(range(0, 202, 3))
+
+
+async def test_the_last_events_are_counted_among_those_wanted(tmp_path: Path) -> None:
+    session = Session(open_store(add_session(tmp_path, messages=200)))
+    first = last_seq(session, 3, where="type = 'SIGNAL'")
+    assert first == [event.seq for event in session.events(types=["SIGNAL"])][-3]

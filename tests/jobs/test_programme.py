@@ -42,6 +42,43 @@ def another(library: Path, times_s: list[float], *, later_s: float = 0, **about:
     return session(library, rows, who=identity("other", started_ns, **about))
 
 
+# Which messages
+
+
+async def test_where_keeps_messages_in_their_order(tmp_path: Path) -> None:
+    store = session(tmp_path, [message(n, "AB"[n % 2]) for n in range(9)], batch=2)
+    sent = await played(store, where="(payload->>'$.data.at')::INT IN (2, 3, 7, 8) AND type = 'B'")
+    assert ats(sent.payloads) == [3, 7]
+
+
+async def test_where_goes_with_types_window_and_several_sessions(tmp_path: Path) -> None:
+    stores = [session(tmp_path, [message(n) for n in range(9)]), another(tmp_path, [0, 1, 2.5], later_s=1.5)]
+    asked = {"types": frozenset("AB"), "start": parse_moment("2s"), "end": parse_moment("6s")}
+    sent = await played(stores, where="session LIKE '%other' OR elapsed_ns % 2000000000 = 0", **asked)
+    assert types(sent.payloads) == ["A", "B", "A", "B"]
+
+
+def test_a_wrong_where_is_refused_before_anything_is_served(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="typ"):
+        Programme([session(tmp_path, [message(0)])], ReplayOptions(where="typ = 1"))
+
+
+async def test_where_follows_a_session_that_grows(tmp_path: Path) -> None:
+    sink = sink_for(tmp_path, identity())
+    rows = numbered([message(n) for n in range(6)])
+    sink.append(from_rows(rows[:3]))
+    programme = Programme([ParquetStore(sink.path)], ReplayOptions(where="seq % 2 = 1"))
+    batches = programme.batches(0, None, None)
+    found: list[list[int]] = []
+    for more in (rows[3:], [], []):
+        while (batch := next(batches)) is not None:
+            found.append([elapsed_ns // SECOND_NS for elapsed_ns in batch.elapsed_ns])
+        if more:
+            sink.append(from_rows(more))
+    assert found == [[1], [3, 5]]
+    sink.close(Health())
+
+
 # Several sessions
 
 

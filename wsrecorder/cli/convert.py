@@ -13,7 +13,7 @@ from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption, split_words
 from wsrecorder.cli.output import print_json, say, show_bytes, show_count
 from wsrecorder.cli.progress import progress_bar
-from wsrecorder.cli.selecting import Exclude, From, SessionArgument, To, Types, find_session, wanted_events
+from wsrecorder.cli.selecting import Exclude, From, SessionArgument, To, Types, Where, find_session, wanted_events
 from wsrecorder.core.dialect import ENGINE, TS_UNITS, Dialect
 from wsrecorder.errors import UsageError
 
@@ -115,6 +115,7 @@ def export(
     end: To = None,
     types: Types = None,
     exclude: Exclude = None,
+    where: Where = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -133,6 +134,7 @@ def export(
         end=end,
         types=None if only is None else tuple(sorted(only)),
         exclude=tuple(sorted(but or ())),
+        where=where,
         overwrite=overwrite,
     )
     found = find_session(session, library)

@@ -15,6 +15,7 @@ import typer
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size, split_words
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_bytes, show_duration, show_number, show_speed
+from wsrecorder.cli.selecting import Where
 from wsrecorder.core.moment import parse_duration, parse_moment
 from wsrecorder.core.playhead import parse_speed
 from wsrecorder.core.timeline import Axis
@@ -57,6 +58,7 @@ def replay(
     exclude: Annotated[
         list[str] | None, typer.Option(metavar="A,B", help="No messages of these types. Repeatable.")
     ] = None,
+    where: Where = None,
     verbatim: Annotated[
         bool, typer.Option("--verbatim", help="Every recorded frame and nothing else: recorded heartbeats, no own.")
     ] = False,
@@ -98,6 +100,7 @@ def replay(
         end=None if end is None else parse_moment(end),
         types=split_words(types),
         exclude=split_words(exclude) or frozenset(),
+        where=where,
         verbatim=verbatim,
         restamp=restamp,
         per_client=per_client,

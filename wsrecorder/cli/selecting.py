@@ -13,7 +13,7 @@ from wsrecorder.errors import UsageError
 if TYPE_CHECKING:
     from wsrecorder.analysis.session import Session
 
-__all__ = ["Exclude", "From", "SessionArgument", "To", "Types", "find_session", "wanted_events"]
+__all__ = ["Exclude", "From", "SessionArgument", "To", "Types", "Where", "find_session", "wanted_events"]
 
 SessionArgument = Annotated[
     str, typer.Argument(metavar="SESSION", help="Path, id, unique prefix of an id, name, or 'latest'.")
@@ -24,6 +24,11 @@ From = Annotated[
 To = Annotated[str | None, typer.Option("--to", metavar="MOMENT", help="End there, not included.")]
 Types = Annotated[list[str] | None, typer.Option(metavar="A,B", help="Only messages of these types. Repeatable.")]
 Exclude = Annotated[list[str] | None, typer.Option(metavar="A,B", help="No messages of these types. Repeatable.")]
+
+Where = Annotated[
+    str | None,
+    typer.Option(metavar="SQL", help="Only events for which this is true: \"payload->>'$.data.state' = 'idle'\"."),
+]
 
 
 def find_session(reference: str, library: Path) -> Session:
@@ -37,8 +42,8 @@ def find_session(reference: str, library: Path) -> Session:
     return open_session(reference, library=library)
 
 
-def wanted_events(types: list[str] | None, exclude: list[str] | None) -> dict[str, Any]:
-    """Return what `Session.select` is to be asked for, by what was given for --types and --exclude.
+def wanted_events(types: list[str] | None, exclude: list[str] | None, where: str | None = None) -> dict[str, Any]:
+    """Return what `Session.batches` is to be asked for, by what was given for --types, --exclude and --where.
 
     Raises:
         UsageError: A type is both wanted and not.
@@ -47,4 +52,5 @@ def wanted_events(types: list[str] | None, exclude: list[str] | None) -> dict[st
     both = sorted((only or frozenset()) & (but or frozenset()))
     if both:
         raise UsageError(f"type {both[0]} is both in --types and in --exclude", hint="name it in one of them")
-    return {name: value for name, value in (("types", only), ("exclude", but)) if value}
+    wanted: dict[str, Any] = {name: value for name, value in (("types", only), ("exclude", but)) if value}
+    return wanted if where is None else wanted | {"where": where}

@@ -14,7 +14,7 @@ from wsrecorder.cli.app import app
 from wsrecorder.cli.event_lines import EventLines, JsonLines, PayloadLines, ReadableLines
 from wsrecorder.cli.options import Json, LibraryOption
 from wsrecorder.cli.output import print_json, say, show_bytes, show_count, show_duration
-from wsrecorder.cli.selecting import Exclude, From, SessionArgument, To, Types, find_session, wanted_events
+from wsrecorder.cli.selecting import Exclude, From, SessionArgument, To, Types, Where, find_session, wanted_events
 from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.errors import SessionError, UsageError
 
@@ -126,6 +126,7 @@ def cat(
     end: To = None,
     types: Types = None,
     exclude: Exclude = None,
+    where: Where = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=0, help="No more events than this.")] = None,
     payload: _Payload = False,
     as_json: _JsonEvents = False,
@@ -136,7 +137,7 @@ def cat(
     """
     lines = _lines(payload=payload, as_json=as_json)
     found = find_session(session, library)
-    batches = found.batches(start=start, end=end, **wanted_events(types, exclude))
+    batches = found.batches(start=start, end=end, **wanted_events(types, exclude, where))
     for batch in _first(batches, limit):
         sys.stdout.buffer.write(lines.encode(batch))
     sys.stdout.buffer.flush()
@@ -154,6 +155,7 @@ def tail(
     ] = False,
     types: Types = None,
     exclude: Exclude = None,
+    where: Where = None,
     payload: _Payload = False,
     as_json: _JsonEvents = False,
 ) -> int:
@@ -162,7 +164,7 @@ def tail(
 
     lines = _lines(payload=payload, as_json=as_json)
     found = find_session(session, library)
-    wanted = wanted_events(types, exclude)
+    wanted = wanted_events(types, exclude, where)
     wanted["from_seq"] = last_seq(found, count, **wanted)
     if is_following:
         _follow(found, lines, wanted)

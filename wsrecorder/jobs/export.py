@@ -41,6 +41,7 @@ class ExportOptions:
         end: First moment not wanted any more; None is the end.
         types: Only messages of these types; None is all events.
         exclude: No messages of these types.
+        where: Only events for which this SQL expression is true, as `Session.batches` takes it; None is all.
         overwrite: Whether a file that is there is replaced.
     """
 
@@ -50,6 +51,7 @@ class ExportOptions:
     end: str | None = None
     types: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
+    where: str | None = None
     overwrite: bool = False
 
 
@@ -112,10 +114,11 @@ class _Source:
     def __init__(self, session: Session, options: ExportOptions, on_progress: OnProgress) -> None:
         self.manifest = session.store.manifest()
         self.events = 0
-        self.is_whole = options.start is None and options.end is None and options.types is None and not options.exclude
+        left = (options.start, options.end, options.types, options.where)
+        self.is_whole = left == (None, None, None, None) and not options.exclude
         self._on_progress = on_progress
         self._batches = session.batches(
-            start=options.start, end=options.end, types=options.types, exclude=options.exclude
+            start=options.start, end=options.end, types=options.types, exclude=options.exclude, where=options.where
         )
 
     def batches(self) -> Iterator[Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
 
 from wsrecorder.analysis.session import Session, State
 from wsrecorder.clock import Clock
-from wsrecorder.store.schema import RecordBatch
+from wsrecorder.store.schema import COLUMNS, RecordBatch
 
 __all__ = ["follow", "last_seq"]
 
@@ -23,7 +23,7 @@ def last_seq(session: Session, count: int, **wanted: Any) -> int:
     Args:
         session: The session.
         count: How many; where there are less, it is the first of them all.
-        **wanted: As for `Session.select`.
+        **wanted: As for `Session.batches`.
     """
     if not wanted:
         return max(0, session.store.manifest().events - count)
@@ -34,7 +34,7 @@ def last_seq(session: Session, count: int, **wanted: Any) -> int:
 
 
 async def follow(
-    session: Session, clock: Clock, stop: asyncio.Event, *, from_seq: int = 0, **wanted: Any
+    session: Session, clock: Clock, stop: asyncio.Event, *, from_seq: int = 0, where: str | None = None, **wanted: Any
 ) -> AsyncIterator[RecordBatch]:
     """Yield events until the recording has ended and all were taken, or ``stop`` is set.
 
@@ -43,15 +43,32 @@ async def follow(
         clock: The time.
         stop: Set it to end.
         from_seq: First sequence number.
-        **wanted: As for `Session.select`.
+        where: As for `Session.batches`.
+        **wanted: As for `Session.select`, all columns.
+
+    Raises:
+        UsageError: As for `Session.batches`.
     """
+    keep = _keeper(session, where)
     while not stop.is_set():
         began_ns = clock.now_ns()
         state = session.state  # before reading: what was written until it ended is then read below
         for batch in session.batches(from_seq=from_seq, **wanted):
             from_seq = batch.column("seq")[-1].as_py() + 1
-            yield batch
+            for kept in keep(batch):  # after its number was noted: what is dropped once is not read again
+                yield kept
         if state is not State.RECORDING:
             return
         now_ns = clock.now_ns()
         await clock.sleep_until(now_ns + max(_POLL_NS, _SHARE * (now_ns - began_ns)), stop)
+
+
+def _keeper(session: Session, where: str | None) -> Callable[[RecordBatch], Iterable[RecordBatch]]:
+    """Return what takes a batch and gives what is kept of it."""
+    if where is None:
+        return lambda batch: (batch,)
+    from wsrecorder.analysis.where import Where  # DuckDB: a tenth of a second that only its users should pay
+
+    condition = Where(where)
+    session_id = session.store.manifest().identity.id
+    return lambda batch: condition.apply((batch,), COLUMNS, session_id)

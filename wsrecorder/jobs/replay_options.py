@@ -41,6 +41,7 @@ class ReplayOptions:
         end: Where to end, not included; None is the end.
         types: Only messages of these types; None is all.
         exclude: No messages of these types.
+        where: Only messages for which this SQL expression is true; None is all.
         verbatim: Every recorded frame and nothing else: no heartbeats of the endpoint's own.
         restamp: Rewrite time stamps, so that the stream looks live.
         per_client: Each client has a playback of its own, from the start.
@@ -60,6 +61,7 @@ class ReplayOptions:
     end: Moment | None = None
     types: frozenset[str] | None = None
     exclude: frozenset[str] = frozenset()
+    where: str | None = None
     verbatim: bool = False
     restamp: bool = False
     per_client: bool = False
