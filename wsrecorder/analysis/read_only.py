@@ -15,7 +15,7 @@ import duckdb
 
 from wsrecorder.errors import UsageError
 
-__all__ = ["refuse_writing"]
+__all__ = ["refuse_writing", "words"]
 
 _READING: Final = (
     duckdb.StatementType.SELECT,  # DESCRIBE, SHOW, SUMMARIZE, FROM, VALUES, WITH too
@@ -51,6 +51,11 @@ def refuse_writing(sql: str) -> None:
             raise UsageError(
                 f"function {name} runs SQL from a text, which cannot be checked", hint="write the query itself"
             )
+
+
+def words(sql: str) -> set[str]:
+    """Return the names and keywords of a query, in lower case and without their quotes."""
+    return {text.strip('"').lower() for _, text in _tokens(sql)}
 
 
 def _tokens(sql: str) -> Iterator[tuple[duckdb.token_type, str]]:

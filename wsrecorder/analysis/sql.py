@@ -1,6 +1,7 @@
 """SQL over recordings, in a DuckDB of its own that can read sessions and write nothing.
 
-The view ``events`` holds the events of all its sessions; ``docs/sql.md`` describes its columns. Sealed
+The view ``events`` holds the events of all its sessions; the others (`wsrecorder.analysis.views`) are made of it, each
+when a query first names it, so that one that is not used costs nothing. ``docs/sql.md`` describes them. Sealed
 segments are read by DuckDB itself, as far as a query needs them. What has not been sealed yet is read once,
 when the connection is made: a query sees a session that is being recorded as it was then.
 
@@ -18,7 +19,8 @@ from typing import Any, Final
 
 import duckdb
 
-from wsrecorder.analysis.read_only import refuse_writing
+from wsrecorder.analysis.read_only import refuse_writing, words
+from wsrecorder.analysis.views import MACROS, VIEWS, needed, view
 from wsrecorder.errors import SegmentDamaged, SessionError, UsageError
 from wsrecorder.store.duckdb_file import DuckDbStore, connect_to_read
 from wsrecorder.store.manifest import Manifest
@@ -38,7 +40,9 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 }
 
 _COLUMNS: Final = ", ".join(f'"{name}"' for name in COLUMNS)
-_HINT: Final = 'docs/sql.md lists the columns, and so does "describe events"'
+_HINT: Final = '"wsrec sql --schema" lists the views and their columns, and so does docs/sql.md'
+_LISTING: Final = ("show", "information_schema", "sqlite_master", "pg_catalog", "duckdb_")
+"""What a word begins with by which a query asks which views there are."""
 
 _BATCH_ROWS: Final = 16_384
 
@@ -118,13 +122,15 @@ class Queries:
 
     def __init__(self, stores: Iterable[Store]) -> None:
         self._stack = ExitStack()
+        self._stores = list({store.path.resolve(): store for store in stores}.values())
         self._segments: list[Path] = []
         self._count = 0
+        self._views: set[str] = set()
         try:
             # Large sorts and joins go there; by default DuckDB would make a folder where the user is.
             self._spill = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wsrec-"))
             self._connection = self._stack.enter_context(duckdb.connect(":memory:", config=_CONFIG))
-            self._open(list({store.path.resolve(): store for store in stores}.values()))
+            self._open()
         except BaseException:
             self.close()
             raise
@@ -148,6 +154,7 @@ class Queries:
         """
         with self.explained():
             refuse_writing(sql)
+            self._make_views(words(sql))
             return Answer(self, self._connection.sql(sql))
 
     @contextmanager
@@ -171,19 +178,41 @@ class Queries:
         for path in self._segments:
             Segment(path)
 
-    def _open(self, stores: list[Store]) -> None:
+    def _open(self) -> None:
         for setting in (f"temp_directory = {_text(self._spill)}", "TimeZone = 'UTC'"):
             self._connection.execute(f"SET {setting}")
-        parts = [part for store in stores for part in self._parts(store)] or [self._in_memory("", [])]
-        self._connection.execute(
-            f"CREATE VIEW events AS SELECT *, try_cast(text AS JSON) AS payload FROM ({' UNION ALL '.join(parts)})"
-        )
+        parts = [part for store in self._stores for part in self._parts(store)]
+        recorded = " UNION ALL ".join(parts or [self._in_memory("", [])])
+        self._make_view("events", view("events").query.replace("FROM recorded", f"FROM ({recorded})"))
         for setting in (
             f"allowed_paths = [{', '.join(_text(path) for path in self._segments)}]",
             "enable_external_access = false",
             "lock_configuration = true",
         ):
             self._connection.execute(f"SET {setting}")
+
+    def _make_views(self, found: set[str]) -> None:
+        """Make the views that the words of a query name, and those that these are made of."""
+        lists_all = any(word.startswith(_LISTING) for word in found)
+        for name in needed(VIEWS if lists_all else found):
+            if name not in self._views:
+                if len(self._views) == 1:  # the first after events
+                    for macro in MACROS:
+                        self._connection.execute(macro)
+                if name == "sessions":
+                    self._note_manifests()
+                self._make_view(name, view(name).query)
+
+    def _make_view(self, name: str, query: str) -> None:
+        self._connection.execute(f"CREATE VIEW {name} AS {query}")
+        self._views.add(name)
+
+    def _note_manifests(self) -> None:
+        """Put the manifests where the view of the sessions finds them; that of one that still grows is counted."""
+        self._connection.execute("CREATE TEMP TABLE manifests (content JSON, path VARCHAR)")
+        for store in self._stores:
+            row = [store.manifest().to_json().decode(), str(store.path)]
+            self._connection.execute("INSERT INTO manifests VALUES (?, ?)", row)
 
     def _parts(self, store: Store) -> Iterator[str]:
         """Yield a query for each part of a session."""

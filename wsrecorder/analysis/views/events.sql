@@ -1,0 +1,20 @@
+-- One row an event: a frame, or a mark (a connection opened or closed, a gap, a note); in the order of the sessions and
+-- of `seq`.
+--
+-- | session | VARCHAR | the session's id |
+-- | seq | BIGINT | order of arrival in the session: 0, 1, 2 …, no holes |
+-- | kind | VARCHAR | `message` (a frame), or a mark: `open`, `close`, `gap`, `note` |
+-- | conn | INTEGER | which connection of the session, from 0 on |
+-- | direction | VARCHAR | `in`: from the server; `out`: to it |
+-- | elapsed_ns | BIGINT | monotonic time since the session began, ns |
+-- | received_ns | BIGINT | UTC, ns since 1970-01-01 |
+-- | received_at | TIMESTAMP WITH TIME ZONE | the same in µs |
+-- | type | VARCHAR | the envelope's type, null if it has none |
+-- | sent_at | TIMESTAMP WITH TIME ZONE | the envelope's time stamp, µs, null if it has none |
+-- | text | VARCHAR | a text frame, verbatim |
+-- | binary | BLOB | a binary frame, verbatim; the name is a keyword of SQL, so write `"binary"` |
+-- | detail | VARCHAR | of marks, JSON: close code and reason, a gap's cause and span |
+-- | payload | JSON | `text` as JSON; null where it is none |
+--
+-- Example: select type, count(*) as n from events group by type order by n desc, type limit 5
+SELECT *, try_cast(text AS JSON) AS payload FROM recorded
