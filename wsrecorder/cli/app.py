@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "sessions": ("ls", "info", "cat", "tail"),
     "simulate": ("simulate",),
     "sql": ("sql",),
+    "state": ("state",),
 }
 """The modules of the commands, and which they hold."""
 
