@@ -28,6 +28,7 @@ _COMMANDS: Final = {
     "integrity": ("verify", "recover"),
     "record": ("record",),
     "replay": ("replay",),
+    "report": ("report",),
     "sessions": ("ls", "info", "cat", "tail"),
     "simulate": ("simulate",),
     "sql": ("sql",),
