@@ -30,8 +30,7 @@ VIEWS: Final = (
 
 # Times in payloads are numbers of ms, in quotes or not, or ISO 8601 text; what is beyond the year 9999 is no time.
 MACROS: Final = (
-    "CREATE TEMP MACRO moment(told) AS CASE"
-    " WHEN try_cast(told AS DOUBLE) IS NULL THEN try_cast(told AS TIMESTAMPTZ)"
+    "CREATE TEMP MACRO moment(told) AS CASE WHEN told LIKE '____-%' THEN try_cast(told AS TIMESTAMPTZ)"
     " WHEN abs(try_cast(told AS DOUBLE)) <= 253402300799999"
     " THEN make_timestamptz((try_cast(told AS DOUBLE) * 1_000)::BIGINT) END",
 )
