@@ -25,6 +25,7 @@ __all__ = ["app", "main"]
 _COMMANDS: Final = {
     "convert": ("import", "export"),
     "demo": ("demo",),
+    "history": ("history",),
     "integrity": ("verify", "recover"),
     "record": ("record",),
     "replay": ("replay",),

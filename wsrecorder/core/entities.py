@@ -48,6 +48,7 @@ class SignalFacts(msgspec.Struct, frozen=True, kw_only=True):
         confidence: As the engine rates it.
         status: In lower case, such as ``pending``.
         reason: Why.
+        signaled_ms: When it was given, UTC ms since the epoch.
     """
 
     id: str
@@ -58,6 +59,7 @@ class SignalFacts(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float | None = None
     status: str | None = None
     reason: str | None = None
+    signaled_ms: int | None = None
 
 
 class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +165,7 @@ def signals_in(data: Any) -> list[SignalFacts]:
             confidence=number(entry.get("confidence")),
             status=_lower(entry.get("status")),
             reason=word(entry.get("reason")),
+            signaled_ms=moment_ms(entry.get("timestamp")),
         )
         for entry, id in found
         if id is not None
