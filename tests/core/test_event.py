@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsrecorder.core.event import Batch, Direction, Event, Kind, Mark, Opcode, Run, from_epoch_ns, to_epoch_ns
+from wsrecorder.core.messages import EngineUpdate
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -78,3 +79,29 @@ def test_words_are_those_of_the_format() -> None:
     assert (Opcode.TEXT, Opcode.BINARY) == (1, 2)
     assert Mark(3, Kind.GAP, "{}") == Mark(3, Kind.GAP, "{}")
     assert Run(0, 1, Direction.OUT) != Run(0, 1, Direction.IN)
+
+
+def test_what_a_payload_says_is_decoded_once_and_typed() -> None:
+    text = '{"type": "ENGINE_UPDATE", "ts": 3, "data": {"state": "idle"}}'
+    found = event(type="ENGINE_UPDATE", text=text)
+    assert found.data == EngineUpdate("idle")
+    assert found.envelope is found.envelope
+    assert found.envelope is not None
+    assert (found.envelope.type, found.envelope.ts) == ("ENGINE_UPDATE", 3)
+    assert found.json == {"type": "ENGINE_UPDATE", "ts": 3, "data": {"state": "idle"}}
+    assert found == event(type="ENGINE_UPDATE", text=text)
+
+
+def test_a_binary_frame_is_decoded_too() -> None:
+    found = event(type="X", binary=b'{"type": "X", "data": [1]}')
+    assert found.data == [1]
+    assert found.json == {"type": "X", "data": [1]}
+
+
+def test_a_mark_says_nothing() -> None:
+    found = event(kind=Kind.GAP, detail='{"cause": "x"}')
+    assert (found.envelope, found.data, found.json) == (None, None, None)
+
+
+def test_what_it_offers_explains_itself() -> None:
+    assert Event.envelope.__doc__  # type: ignore[union-attr]

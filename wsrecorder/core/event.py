@@ -7,11 +7,15 @@ connection that opened or closed, a gap, a note. ``docs/format.md`` specifies th
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
+
+from wsrecorder.core.envelope import Envelope, plain, read_envelope
 
 __all__ = ["Batch", "Direction", "Event", "Kind", "Mark", "Opcode", "Run", "from_epoch_ns", "to_epoch_ns"]
 
@@ -42,8 +46,28 @@ class Opcode(IntEnum):
     BINARY = 2
 
 
-class Event(msgspec.Struct, frozen=True):
+class _Once:
+    """A property that is computed when it is first asked for and kept in the instance from then on.
+
+    What `functools.cached_property` does, without its lock (Python 3.11): most of the cost of a small payload.
+    """
+
+    def __init__(self, compute: Callable[[Any], Any]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        found = instance.__dict__[self._name] = self._compute(instance)
+        return found
+
+
+class Event(msgspec.Struct, frozen=True, dict=True):
     """One event of a session.
+
+    What its payload says is decoded when it is asked for, and once.
 
     Attributes:
         seq: Order of arrival in the session: 0, 1, 2 …, no holes.
@@ -57,6 +81,9 @@ class Event(msgspec.Struct, frozen=True):
         text: The payload of a text frame, verbatim, or None.
         binary: The payload of a binary frame (or of a text frame that is not UTF-8), or None.
         detail: For marks, and for frames that need a word: JSON text, or None.
+        envelope: What the payload says, as an `Envelope`; None for a mark and for what is no JSON object.
+        data: The envelope's data, typed (`wsrecorder.core.messages`) where its shape is a documented one.
+        json: The payload as plain values, whatever JSON it is; None for a mark and for what is none.
     """
 
     seq: int
@@ -70,6 +97,30 @@ class Event(msgspec.Struct, frozen=True):
     text: str | None = None
     binary: bytes | None = None
     detail: str | None = None
+
+    if TYPE_CHECKING:
+        envelope: ClassVar[Envelope[Any] | None]  # not fields: a class variable is what msgspec leaves alone
+        data: ClassVar[Any]
+        json: ClassVar[Any]
+    else:
+
+        @_Once
+        def envelope(self):
+            """What the payload says."""
+            payload = self.binary if self.text is None else self.text
+            return None if payload is None else read_envelope(payload, self.type)
+
+        @_Once
+        def data(self):
+            """What the envelope carries."""
+            envelope = self.envelope
+            return None if envelope is None else envelope.data
+
+        @_Once
+        def json(self):
+            """The payload as plain values."""
+            payload = self.binary if self.text is None else self.text
+            return None if payload is None else plain(payload)
 
     @property
     def payload(self) -> bytes | None:

@@ -9,8 +9,9 @@ import json
 import re
 from array import array
 from collections.abc import Iterable, Iterator
+from itertools import repeat
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -213,18 +214,38 @@ _DIRECTION_OF: Final = {str(direction): direction for direction in Direction}
 
 def iter_events(batch: pa.RecordBatch) -> Iterator[Event]:
     """Yield a record batch of `SCHEMA` as events, in its order."""
-    columns: list[Any] = [
-        batch.column("seq").to_pylist(),
+    columns: list[Iterable[Any]] = [
+        _integers(batch.column("seq")),
         _from_words(batch.column("kind"), _KIND_OF),
-        batch.column("conn").to_pylist(),
+        _integers(batch.column("conn")),
         _from_words(batch.column("direction"), _DIRECTION_OF),
-        batch.column("elapsed_ns").to_pylist(),
-        batch.column("received_ns").to_pylist(),
+        _integers(batch.column("elapsed_ns")),
+        _integers(batch.column("received_ns")),
         _from_words(batch.column("type"), None),
-        batch.column("sent_at").cast(pa.int64()).to_pylist(),
-        *(batch.column(name).to_pylist() for name in ("text", "binary", "detail")),
+        _integers(batch.column("sent_at").cast(pa.int64())),
+        *(_payloads(batch.column(name)) for name in ("text", "binary", "detail")),
     ]
     return map(Event, *columns)
+
+
+_MEMORY_FORMAT: Final[dict[int, Literal["q", "i"]]] = {64: "q", 32: "i"}
+
+
+def _integers(column: pa.Array) -> list[Any]:
+    form = _MEMORY_FORMAT.get(column.type.bit_width)
+    if column.null_count or not len(column) or form is None:
+        found: list[Any] = column.to_pylist()
+        return found
+    # Straight out of memory: a fifth of the time that Arrow takes, which makes a scalar of each value first.
+    _, values = column.buffers()
+    return memoryview(values).cast("B").cast(form)[column.offset : column.offset + len(column)].tolist()
+
+
+def _payloads(column: pa.Array) -> Iterable[Any]:
+    if column.null_count == len(column):
+        return repeat(None, len(column))
+    found: list[Any] = column.to_pylist()
+    return found
 
 
 def _from_words(column: pa.Array, meaning: dict[str, Any] | None) -> list[Any]:
@@ -233,7 +254,9 @@ def _from_words(column: pa.Array, meaning: dict[str, Any] | None) -> list[Any]:
     words = [word if meaning is None else meaning[word] for word in column.dictionary.to_pylist()]
     if column.null_count:
         return [None if index is None else words[index] for index in column.indices.to_pylist()]
-    return list(map(words.__getitem__, column.indices.to_pylist()))
+    if len(words) == 1:
+        return words * len(column)
+    return list(map(words.__getitem__, _integers(column.indices)))
 
 
 def conform(batch: pa.RecordBatch) -> pa.RecordBatch:
