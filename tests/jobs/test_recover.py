@@ -260,13 +260,13 @@ def test_damage_in_the_middle_is_named_and_nothing_is_destroyed(tmp_path: Path) 
     assert again(folder).lost == recovery.lost
 
 
-@pytest.mark.parametrize("how", ["missing", "damaged"])
+@pytest.mark.parametrize("how", ["missing", "damaged", "shorter"])
 def test_a_segment_lost_in_the_middle_is_named(tmp_path: Path, how: str) -> None:
     folder = layout(tmp_path, segments=2, journals=1)
     path = folder / EVENTS_FOLDER / "000001.parquet"
     path.unlink() if how == "missing" else flip(path, 400)
-    if how == "damaged":
-        cut(path, -1)  # of another size than the manifest says, so that it is read
+    if how == "shorter":
+        cut(path, -1)  # of another size than the manifest says
     recovery = recover(ParquetStore(folder))
     assert recovery.exit_code == 6
     assert recovery.lost == ["000001.parquet: event 40 cannot be read; events 80 to 119 follow"]
@@ -281,6 +281,15 @@ def test_a_last_segment_that_is_lost_is_named(tmp_path: Path) -> None:
     recovery = recover(ParquetStore(sink.path))
     assert recovery.lost == ["000001.parquet: event 40 cannot be read"]
     assert recovery.exit_code == 6
+
+
+def test_a_sealed_session_with_a_damaged_segment_is_not_called_whole(tmp_path: Path) -> None:
+    sink = parquet_sink(tmp_path, segment_events=40)
+    fill(sink, 120)
+    flip(sink.path / EVENTS_FOLDER / "000001.parquet", 400)
+    recovery = again(sink.path)
+    assert recovery.lost == ["000001.parquet: event 40 cannot be read; events 80 to 119 follow"]
+    assert (recovery.exit_code, recovery.events) == (6, 40)
 
 
 def test_a_cut_end_that_hides_nothing_is_no_loss(tmp_path: Path) -> None:
@@ -306,6 +315,18 @@ def test_when_nothing_can_be_read_nothing_is_changed(tmp_path: Path, has_manifes
     assert caught.value.exit_code == 4
     assert "restore" in caught.value.hint
     assert content(folder) == before
+
+
+def test_a_manifest_whose_segments_are_all_gone_is_nothing_that_can_be_read(tmp_path: Path) -> None:
+    sink = parquet_sink(tmp_path, segment_events=40)
+    fill(sink, 80)
+    for path in (sink.path / EVENTS_FOLDER).iterdir():
+        path.unlink()
+    before = content(sink.path)
+    with pytest.raises(SessionError) as caught:
+        recover(ParquetStore(sink.path))
+    assert caught.value.exit_code == 4
+    assert content(sink.path) == before
 
 
 def test_a_newer_format_is_left_alone(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from wsrecorder.store.duckdb_file import DuckDbStore, DuckDbWriter
 from wsrecorder.store.journal import JournalInfo, check_journal
 from wsrecorder.store.lock import SessionLock
 from wsrecorder.store.manifest import MANIFEST_NAME, Manifest
-from wsrecorder.store.segment import SegmentInfo, check_segment
+from wsrecorder.store.segment import Segment, SegmentInfo, check_segment
 from wsrecorder.store.session import EVENTS_FOLDER, JOURNAL_SUFFIX, SEGMENT_SUFFIX, ParquetStore, Store
 from wsrecorder.store.sink import seal_journal
 
@@ -131,6 +131,11 @@ class _Held:
         """Whether it holds bytes that cannot be read."""
         return self.is_segment_damaged or (self.journal is not None and self.journal.cut_bytes > 0)
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether neither of its files is there."""
+        return self.segment is None and self.journal is None and not self.is_segment_damaged
+
 
 class _Folder:
     """Recovers a session of segments and journals: look at all of it, judge, then act."""
@@ -176,20 +181,21 @@ class _Folder:
         if journal.exists():
             entry.journal = check_journal(journal)
         if segment.exists():
-            if listed is not None and entry.journal is None and segment.stat().st_size == listed.size_bytes:
-                entry.segment = listed  # it was read back when it was listed
-                return entry
             try:
-                entry.segment = check_segment(segment)
+                if listed is not None and entry.journal is None and segment.stat().st_size == listed.size_bytes:
+                    Segment(segment)  # it was read back when it was listed: that its checksum still holds is enough
+                    entry.segment = listed
+                else:
+                    entry.segment = check_segment(segment)
             except SegmentDamaged:
                 entry.is_segment_damaged = True
         return entry
 
     def _refuse_unreadable(self, held: list[_Held]) -> None:
-        unreadable = [entry for entry in held if entry.is_unreadable]
-        if unreadable and not any(entry.best for entry in held):
+        lost = [entry for entry in held if entry.is_unreadable or entry.is_missing]
+        if lost and not any(entry.best for entry in held):
             raise SessionError(
-                f"session {self._identity.id} holds bytes of events, and not one event in them can be read",
+                f"session {self._identity.id} had events, and not one of them can be read",
                 hint="restore it from a copy; nothing was changed",
             )
 
