@@ -62,6 +62,12 @@ def test_an_empty_session_is_a_session(tmp_path: Path) -> None:
     assert (manifest.sealed, manifest.events, manifest.segments) == (True, 0, [])
 
 
+def test_a_folder_of_nothing_is_not_read_as_an_empty_session(tmp_path: Path) -> None:
+    store = ParquetStore(new_folder(tmp_path))
+    with pytest.raises(SessionError, match="holds no manifest, no segment and no journal"):
+        read(store)
+
+
 @pytest.fixture(scope="module")
 def three_parts(tmp_path_factory: pytest.TempPathFactory) -> ParquetStore:
     return ParquetStore(layout(tmp_path_factory.mktemp("library"), segments=2, journals=1))

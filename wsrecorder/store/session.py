@@ -143,7 +143,10 @@ class ParquetStore:
                 raise
             except SessionError:
                 continue  # damaged: another file may say the same
-        raise SessionError(
+        raise self._nothing_to_read()
+
+    def _nothing_to_read(self) -> SessionError:
+        return SessionError(
             f"{self.path} holds no manifest, no segment and no journal that can be read",
             hint="restore it from a copy, or remove the folder: nothing can be read from it",
         )
@@ -203,10 +206,13 @@ class ParquetStore:
         Raises:
             SegmentDamaged: A file that may hold some of them is missing or cannot be read, or the sequence has
                 a hole; what came before was yielded.
-            SessionError: The manifest is not readable.
+            SessionError: The manifest is not readable, or there is neither it nor anything else.
             FormatTooNew: A newer wsrec wrote it.
         """
-        return self._batches(selection, self.stored_manifest())
+        known = self.stored_manifest()
+        if known is None and not self.files():
+            raise self._nothing_to_read()  # a session without events has a manifest that says so
+        return self._batches(selection, known)
 
     def _batches(self, selection: Selection, known: Manifest | None) -> Iterator[pa.RecordBatch]:
         files = self.files()
