@@ -478,6 +478,18 @@ async def test_the_report_of_maximum_speed_names_no_speed(ten: Store) -> None:
     json.dumps(facts, allow_nan=False)
 
 
+async def test_a_session_that_grows_is_not_played_past_its_end(tmp_path: Path) -> None:
+    sink = sink_for(tmp_path, identity())
+    sink.append(from_rows(numbered([message(0), message(1)])))
+    async with replaying(ParquetStore(sink.path), at_end=AtEnd.CLOSE, speed=MAX_SPEED) as running:
+        assert running.state.end_ns == SECOND_NS
+        sink.append(from_rows(numbered([message(9)], 2)))
+        await heard(running)
+        state = running.state
+    sink.close(Health())
+    assert (state.position_ns, state.end_ns) == (9 * SECOND_NS, 9 * SECOND_NS)
+
+
 async def test_the_state_tells_where_it_stands(ten: Store) -> None:
     async with by_hand(ten, start=parse_moment("2s"), end=parse_moment("8s")) as (running, clock):
         state = running.state

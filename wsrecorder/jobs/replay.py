@@ -242,11 +242,13 @@ class Replay:
         playbacks = self._playbacks
         ahead = max(playbacks, key=Playback.position_ns, default=None)
         report = self.report()
+        position_ns = self._programme.start_ns if ahead is None else ahead.position_ns()
+        end_ns = self._programme.end_ns if self._programme.stop_ns is None else self._programme.stop_ns
         return ReplayState(
             status=self._status(ahead),
-            position_ns=self._programme.start_ns if ahead is None else ahead.position_ns(),
+            position_ns=position_ns,
             start_ns=self._programme.start_ns,
-            end_ns=self._programme.end_ns if self._programme.stop_ns is None else self._programme.stop_ns,
+            end_ns=max(end_ns, position_ns),  # a session that still grows is played past the end it had at first
             speed=self.options.speed,
             achieved_speed=report.achieved_speed,
             frames_sent=report.frames_sent,
