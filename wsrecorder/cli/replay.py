@@ -120,7 +120,8 @@ def _find(references: Sequence[str], library: Path) -> list[Store]:
         raise UsageError(
             "no session was named", hint='name one or more, such as "wsrec replay latest"; "wsrec ls" lists them'
         )
-    return [Library(library).find(reference) for reference in references]
+    found = {store.path.resolve(): store for store in map(Library(library).find, references)}
+    return list(found.values())  # "monday latest" may be one session: merged with itself, each frame would go out twice
 
 
 def _replay(stores: Sequence[Store], options: ReplayOptions, *, quiet: bool, as_json: bool) -> None:
