@@ -155,6 +155,7 @@ def test_one_feed_that_cannot_be_had_leaves_the_other_its_recording(
         (["ws://x/", "--max-frame", "2GiB"], ("--max-frame", "1GiB")),
         (["ws://x/", "--max-frame", "big"], ("big", "64MiB")),
         (["ws://x/", "--rotate", "0B"], ("--rotate", "5m")),
+        (["ws://x/", "--rotate", "often"], ("neither a size nor a time", "64MiB,5m")),
         (["ws://x/", "--header", "no colon"], ("no colon", "Name: value")),
         (["ws://x/", "--ts-unit", "weeks"], ("weeks", "ms")),
         (["ws://x/", "--type-path", "a..b"], ("a..b", "data.e")),

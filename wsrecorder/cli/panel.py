@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from wsrecorder.cli.output import show_bytes, show_count
+from wsrecorder.cli.output import show_bytes, show_count, show_number
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.feed_recorder import FeedRecorder
@@ -72,7 +72,7 @@ def _record_block(state: FeedState, rate: float) -> RenderableType:
         ("on disk", show_bytes(state.disk_bytes)),
         ("last frame", f"{state.silence_ns / 1e9:.1f} s ago"),
         ("latency", latency),
-        ("reconnects", f"{state.reconnects}, {state.gaps} gaps"),
+        ("reconnects", f"{state.reconnects}, {show_number(state.gaps, 'gap')}"),
         ("types", ", ".join(f"{name} {show_count(count)}" for name, count in top) or "–"),
         ("session", str(state.path or "–")),
     ]

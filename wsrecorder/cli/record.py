@@ -12,7 +12,7 @@ import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
-from wsrecorder.cli.output import log_to_stderr, print_error, print_json, say, show_bytes, show_count
+from wsrecorder.cli.output import log_to_stderr, print_error, print_json, say, show_bytes, show_number
 from wsrecorder.core.dialect import TS_UNITS, Dialect
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.recorder import Limits, Retry
@@ -137,8 +137,8 @@ def _report(outcomes: list[Outcome], *, as_json: bool) -> int:
         elif outcome.manifest is not None:
             facts = outcome.manifest
             say(
-                f"recorded {show_count(facts.messages)} messages ({show_bytes(facts.size_bytes)}) in "
-                f"{facts.last_elapsed_ns / 1e9:.1f} s, {facts.gaps} gaps, into {outcome.path}"
+                f"recorded {show_number(facts.messages, 'message')} ({show_bytes(facts.size_bytes)}) in "
+                f"{facts.last_elapsed_ns / 1e9:.1f} s, {show_number(facts.gaps, 'gap')}, into {outcome.path}"
             )
         if outcome.error is not None:
             print_error(outcome.error.message, outcome.error.hint)
@@ -187,13 +187,22 @@ def _max_frame(text: str) -> int:
     return size_bytes
 
 
+def _age_ns(part: str) -> int:
+    try:
+        return parse_duration(part)
+    except UsageError as exc:
+        raise UsageError(
+            f"--rotate {part!r} is neither a size nor a time", hint="write it as 64MiB, 5m, or both: 64MiB,5m"
+        ) from exc
+
+
 def _limits(rotate: str, max_events: int | None, duration: str | None) -> Limits:
     segment_bytes, segment_ns = Limits().segment_bytes, Limits().segment_ns
     for part in rotate.split(","):
         if part.strip().lower().endswith("b"):
             segment_bytes = parse_size(part)
         else:
-            segment_ns = parse_duration(part)
+            segment_ns = _age_ns(part)
     if segment_bytes < 1 or segment_ns < 1:
         raise UsageError(f"--rotate {rotate} is out of range", hint="use a size or time above 0, such as 64MiB or 5m")
     duration_ns = None if duration is None else parse_duration(duration)
