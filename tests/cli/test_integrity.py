@@ -136,3 +136,12 @@ def test_a_session_must_be_named(command: str, library: Path, capsys: pytest.Cap
     assert "no session was named" in capsys.readouterr().err
     assert main([command, "--all", "latest"]) == 2
     assert "exclude each other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["verify", "recover"])
+def test_all_of_an_empty_library_says_that_there_is_none(
+    command: str, library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--all"]) == 0
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", 'library recordings holds no session; "wsrec record URL" makes one\n')

@@ -104,7 +104,9 @@ def _print_recovery(recovery: Recovery) -> None:
     sealed = f"sealed {', '.join(recovery.sealed)}; " if recovery.sealed else ""
     whole = f"{sealed}session {recovery.id} is whole up to {recovery.whole_until}, {show_count(recovery.events)} events"
     if recovery.lost:
-        print_error(whole, "it was not sealed, because events follow that do not go on from there; restore the file")
+        print_error(
+            whole, 'it was not sealed, for sealed it would look whole; restore the file, then run "recover" again'
+        )
     elif recovery.cut:
         say(f"{whole}; what came after that was lost")
     else:
@@ -121,4 +123,6 @@ def _chosen(references: list[str] | None, library: Path, *, use_all: bool) -> li
         from wsrecorder.store.library import Library
 
         references = [str(path.absolute()) for path in Library(library).paths()]
+        if not references:
+            say(f'library {library} holds no session; "wsrec record URL" makes one')
     return [find_session(reference, library) for reference in references or []]
