@@ -11,7 +11,7 @@ import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption, split_words
-from wsrecorder.cli.output import print_json, say, show_bytes, show_count
+from wsrecorder.cli.output import print_json, say, show_bytes, show_count, show_number
 from wsrecorder.cli.progress import progress_bar
 from wsrecorder.cli.selecting import Exclude, From, SessionArgument, To, Types, Where, find_session, wanted_events
 from wsrecorder.core.dialect import ENGINE, TS_UNITS, Dialect
@@ -166,4 +166,5 @@ def _report_export(exported: Exported, *, as_json: bool) -> None:
         )
     else:
         size = "" if exported.size_bytes is None else f" ({show_bytes(exported.size_bytes)})"
-        say(f"exported {show_count(exported.events)} events as {exported.format} to {exported.path or '-'}{size}")
+        place = exported.path or "standard output"
+        say(f"exported {show_number(exported.events, 'event')} as {exported.format} to {place}{size}")
