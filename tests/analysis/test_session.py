@@ -115,6 +115,8 @@ def test_columns_come_in_the_order_wanted(session: Session) -> None:
     [
         ({"types": ["T3", "T5"]}, lambda event: event.type in ("T3", "T5")),
         ({"exclude": ["T3"]}, lambda event: event.type != "T3"),
+        ({"types": "T4"}, lambda event: event.type == "T4"),
+        ({"types": "T4,T2"}, lambda event: event.type in ("T4", "T2")),
         ({"kinds": [Kind.OPEN]}, lambda event: event.kind is Kind.OPEN),
         ({"from_seq": 77}, lambda event: event.seq >= 77),
         ({"start": "50ms"}, lambda event: event.elapsed_ns >= 50 * STEP_NS),

@@ -177,8 +177,8 @@ class Session:
             columns: Columns wanted, see ``docs/format.md``.
             start: First moment: an offset (``90s``), one from the end (``-10s``), or an ISO 8601 time.
             end: First moment not wanted any more.
-            types: Only messages of these types.
-            exclude: No messages of these types.
+            types: Only messages of these types: names, or one text with commas.
+            exclude: No messages of these types; as ``types``.
             kinds: Only events of these kinds.
             from_seq: First sequence number.
 
@@ -199,8 +199,8 @@ class Session:
             from_seq=from_seq,
             start_ns=start_ns,
             end_ns=end_ns,
-            types=None if types is None else frozenset(types),
-            exclude=frozenset(exclude),
+            types=None if types is None else _words(types),
+            exclude=_words(exclude),
             kinds=None if kinds is None else frozenset(kinds),
         )
 
@@ -291,6 +291,11 @@ def open_session(reference: str | Path, *, library: str | Path = "recordings") -
         SessionNotFound: None goes by that, or more than one.
     """
     return Session(Library(Path(library)).find(str(reference)))
+
+
+def _words(words: Iterable[str]) -> frozenset[str]:
+    # A text is a series of letters too, which nobody means.
+    return frozenset(words.split(",") if isinstance(words, str) else words)
 
 
 def _is_locked(store: Store) -> bool:
