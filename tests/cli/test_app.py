@@ -33,6 +33,33 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == f"wsrec {version('wsrecorder')}\n"
 
 
+def test_alone_it_shows_the_help_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Usage: ")
+    assert "\n  record  " in err
+    assert "error:" not in err
+
+
+def test_a_word_that_is_no_choice_is_told_with_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", "latest", "--at-end", "foo"]) == 2
+    error = capsys.readouterr().err.splitlines()[0]
+    assert error == "error: Invalid value for '--at-end': 'foo' is not one of 'stay', 'close', 'exit', 'loop'."
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("arguments", [["cat", "latest"], ["cat", "latest", "--json"], ["ls"], ["info", "latest"]])
+def test_output_that_does_not_fit_is_told_in_a_line(library: Path, arguments: list[str]) -> None:
+    add_session(library, messages=200)
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "wsrecorder", *arguments]
+        process = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert process.returncode == 4
+    assert process.stderr.splitlines()[0] == "error: cannot write to standard output: No space left on device"
+    assert len(process.stderr.splitlines()) == 2
+
+
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out

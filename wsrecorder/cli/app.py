@@ -6,6 +6,7 @@ library) would cost every other one a tenth of a second.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -17,7 +18,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from wsrecorder.cli.output import print_error
-from wsrecorder.errors import UsageError, WsrecError
+from wsrecorder.errors import StorageError, UsageError, WsrecError
 from wsrecorder.settings import SETTINGS_NAME, read_settings
 
 __all__ = ["app", "main"]
@@ -112,6 +113,8 @@ def main(arguments: list[str] | None = None) -> int:
         return exc.exit_code
     except BrokenPipeError:
         return _reader_gone()
+    except OSError as exc:
+        return _output_refused(exc)
     except SystemExit as exc:
         if isinstance(exc.__context__, BrokenPipeError):  # click makes this of it
             return _reader_gone()
@@ -125,9 +128,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _reader_gone() -> int:
     """End quietly when whoever read our output has gone: that is how `wsrec cat | head` ends."""
+    _discard_output()
+    return 0
+
+
+def _output_refused(exc: OSError) -> int:
+    """Print why standard output takes no more; let any other error of the system through, it is our own mistake."""
+    if exc.filename is not None or exc.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        raise exc  # what a disk says of sessions and exports was made a StorageError where it was said
+    _discard_output()
+    print_error(f"cannot write to standard output: {exc.strerror}", "free some space, or send the output elsewhere")
+    return StorageError.exit_code
+
+
+def _discard_output() -> None:
     # What is still held back for standard output would fail again at the interpreter's end.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
-    return 0
 
 
 def _usage_error(exc: Exception) -> int:
@@ -137,9 +153,12 @@ def _usage_error(exc: Exception) -> int:
         if type(exc).__name__ == "Abort":
             return 130
         raise exc
+    if type(exc).__name__ == "NoArgsIsHelpError":  # its message is the help
+        print(show(), file=sys.stderr)
+        return UsageError.exit_code
     context = getattr(exc, "ctx", None)
     name = context.command_path if context is not None else "wsrec"
-    print_error(show(), f'"{name} --help" explains the options')
+    print_error(show().replace(": Value error, ", ": "), f'"{name} --help" explains the options')
     return UsageError.exit_code
 
 
