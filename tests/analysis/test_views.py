@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from docs.example import MONDAY, add_session
 from tests.analysis.truths import START_MS, Told, asked, record_engine, record_payloads
 from wsrecorder.analysis.sql import connect
 from wsrecorder.analysis.views import VIEWS, needed, view
+from wsrecorder.core.clock_offset import estimate, least_delays
 from wsrecorder.jobs.convert import ImportOptions, import_file
 from wsrecorder.store.library import open_store
 from wsrecorder.store.session import Store
@@ -367,3 +370,54 @@ def test_only_events_of_its_types_are_parsed(tmp_path: Path) -> None:
         plan = queries.query("explain select count(*) from stop_moves where old_stop > 1").table()
     text = plan.column(1)[0].as_py()
     assert "STOP_MOVED" in text[text.index("READ_PARQUET") if "READ_PARQUET" in text else 0 :]
+
+
+# ------------------------------------------------------------------------------------------------ clocks
+
+
+@pytest.mark.parametrize(
+    ("off_ms", "skew_ppm"), [(0, 0.0), (3 * 3_600_000, 0.0), (-3 * 3_600_000, 100.0), (50, -300.0)]
+)
+def test_latency_is_the_time_above_the_fastest_message(tmp_path: Path, off_ms: int, skew_ppm: float) -> None:
+    told = record_engine(tmp_path, 8, cycles=1_000, step_ms=1_000, off_ms=off_ms, skew_ppm=skew_ppm)
+    rows = asked(told.store, "select raw_ms, latency_ms from latency order by seq")
+    fastest_ms = min(told.latencies_ns) / 1e6
+    (clock,) = asked(told.store, "from clocks")
+    assert clock["skew_ppm"] == pytest.approx(skew_ppm, abs=5)
+    assert len(rows) == len(told.latencies_ns)
+    for row, latency_ns in zip(rows, told.latencies_ns, strict=True):
+        # Stamps are whole ms, and a second of skew is left under the line.
+        assert row["latency_ms"] == pytest.approx(latency_ns / 1e6 - fastest_ms, abs=2.5)
+        assert row["raw_ms"] == pytest.approx(latency_ns / 1e6 + off_ms, abs=1 + abs(skew_ppm))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_view_and_the_core_estimate_the_same(tmp_path: Path, seed: int) -> None:
+    chance = Random(seed)
+    texts, at_ms = [], 0
+    every_ms = chance.choice([100, 900, 7_000])
+    for _ in range(300):
+        stamp_ms = START_MS + at_ms + chance.choice([0, 1, 2, 5, 1_000]) + int(at_ms * chance.choice([1e-4, 0]))
+        if chance.random() < 0.02:
+            stamp_ms += chance.choice([-5, 5, 10**6]) * 3_600_000
+        texts.append({"type": "T", "ts": chance.choice([stamp_ms, stamp_ms, None]), "data": 1})
+        at_ms += every_ms
+    store = record_payloads(tmp_path, texts, every_ms=every_ms)
+    rows = asked(store, "select elapsed_ns, epoch_us(sent_at) as sent_us, latency_ms from latency order by seq")
+    expected = estimate(least_delays((row["elapsed_ns"], row["sent_us"]) for row in rows))
+    assert expected is not None
+    (found,) = asked(store, "select * exclude (session) from clocks")
+    assert found == pytest.approx(asdict(expected), rel=1e-12)
+    for row in rows:
+        latency_us = None
+        if row["sent_us"] is not None:
+            latency_us = expected.latency_us(row["elapsed_ns"], row["elapsed_ns"] // 1_000 - row["sent_us"])
+        assert row["latency_ms"] == (None if latency_us is None else pytest.approx(latency_us / 1e3, abs=1e-3))
+
+
+def test_a_message_without_time_stamp_has_no_latency(tmp_path: Path) -> None:
+    store = record_payloads(tmp_path, [{"type": "A"}, {"type": "A", "ts": START_MS}])
+    rows = asked(store, "select raw_ms, latency_ms from latency order by seq")
+    assert rows == [{"raw_ms": None, "latency_ms": None}, {"raw_ms": 100.0, "latency_ms": 0.0}]
+    none = record_payloads(tmp_path / "none", [{"type": "A"}, "x"])
+    assert asked(none, "select raw_ms, latency_ms from latency") == [{"raw_ms": None, "latency_ms": None}] * 2

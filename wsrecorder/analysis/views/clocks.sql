@@ -49,7 +49,7 @@ hulls AS (
 ),
 skews AS (
     SELECT session, lowest.slope AS skew_ppm FROM hulls
-    WHERE length >= 600 AND lowest.chord * 4 >= length AND abs(lowest.slope) <= 500
+    WHERE length >= 600 AND lowest.chord * 10 >= length AND abs(lowest.slope) <= 500
 )
 SELECT
     session,
