@@ -315,14 +315,14 @@ async def test_inbound_frames_are_counted_and_ignored_whatever_their_size() -> N
         assert endpoint.stats()[0].inbound_frames == 1 + 3 + 2_000  # a message in two parts is three: the last is empty
 
 
-async def test_closing_says_that_we_are_going_away() -> None:
+async def test_closing_looks_as_when_the_live_server_is_restarted() -> None:
     async with an_endpoint() as endpoint, connect(endpoint.url) as client:
         await endpoint.wait_for_clients(1)
         await endpoint.close()
         with pytest.raises(ConnectionClosed) as closed:
             await client.recv()
         assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1001
+        assert closed.value.rcvd.code == 1012
         with pytest.raises(OSError, match=r"refused|Connect call failed"):
             await connect(f"ws://127.0.0.1:{client.remote_address[1]}/ws/")
 

@@ -25,11 +25,12 @@ __all__ = ["Replay", "replay"]
 
 _LOG: Final = logging.getLogger("wsrecorder.replay")
 
-# Close codes (RFC 6455, section 7.4.1): played to the end, ended in the middle, asked for the impossible, broken.
+# Close codes (RFC 6455, section 7.4.1): played to the end, asked for the impossible, broken, and ended in the middle,
+# which looks as it does when the live server is restarted.
 _NORMAL: Final = 1000
-_GOING_AWAY: Final = 1001
 _POLICY_VIOLATION: Final = 1008
 _INTERNAL_ERROR: Final = 1011
+_SERVICE_RESTART: Final = 1012
 
 _CANNOT_GO_ON: Final = "the recording cannot be read any further"
 
@@ -116,7 +117,7 @@ class Replay:
         if self.error is not None:
             await self.endpoint.close(_INTERNAL_ERROR, _CANNOT_GO_ON)
         else:
-            await self.endpoint.close(_NORMAL if self.finished.is_set() else _GOING_AWAY)
+            await self.endpoint.close(_NORMAL if self.finished.is_set() else _SERVICE_RESTART)
 
     # One playback for all.
 

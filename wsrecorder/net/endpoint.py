@@ -134,11 +134,11 @@ class Endpoint:
     ) -> None:
         await self.close()
 
-    async def close(self, code: int = CloseCode.GOING_AWAY, reason: str = "") -> None:
+    async def close(self, code: int = CloseCode.SERVICE_RESTART, reason: str = "") -> None:
         """Stop listening and close all clients, within the time allowed; does nothing the second time.
 
         Args:
-            code: Close code: 1001 when we go, 1000 when the replay has come to its end.
+            code: Close code: 1012 when we go, as the live server does, 1000 when the replay has come to its end.
             reason: Reason beside the code.
         """
         assert self._server is not None, "the endpoint's context is not open"
