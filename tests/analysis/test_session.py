@@ -169,6 +169,19 @@ def test_a_lazy_frame_of_a_growing_session_holds_its_journal_too(tmp_path: Path)
 # Finding
 
 
+def test_the_library_is_that_of_the_environment_unless_one_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(parquet_sink(tmp_path / "named"), 20)
+    fill(parquet_sink(tmp_path / "recordings"), 10)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WSREC_LIBRARY", raising=False)
+    assert open_session("latest").info.events == 10
+    monkeypatch.setenv("WSREC_LIBRARY", "named")
+    assert open_session("latest").info.events == 20
+    assert open_session("latest", library="recordings").info.events == 10
+
+
 def test_a_session_is_opened_by_name(tmp_path: Path) -> None:
     sink = parquet_sink(tmp_path)
     fill(sink, 20)

@@ -14,7 +14,7 @@ import msgspec
 from wsrecorder.core.event import Event, Kind, from_epoch_ns
 from wsrecorder.core.moment import parse_moment, resolve_window
 from wsrecorder.store import lock
-from wsrecorder.store.library import Library
+from wsrecorder.store.library import Library, library_path
 from wsrecorder.store.manifest import Health, Manifest
 from wsrecorder.store.schema import COLUMNS, RecordBatch, Table, iter_events, to_table
 from wsrecorder.store.selection import Selection
@@ -280,17 +280,17 @@ class Session:
         return frame.lazy()
 
 
-def open_session(reference: str | Path, *, library: str | Path = "recordings") -> Session:
+def open_session(reference: str | Path, *, library: str | Path | None = None) -> Session:
     """Return the session that goes by a path, an id, a unique prefix of an id, a name, or ``latest``.
 
     Args:
         reference: Which session.
-        library: The folder of sessions.
+        library: The folder of sessions; None is what WSREC_LIBRARY names, else ``./recordings``.
 
     Raises:
         SessionNotFound: None goes by that, or more than one.
     """
-    return Session(Library(Path(library)).find(str(reference)))
+    return Session(Library(library_path(library)).find(str(reference)))
 
 
 def _words(words: Iterable[str]) -> frozenset[str]:

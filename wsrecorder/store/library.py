@@ -5,6 +5,7 @@ A session is named by path, id, unique prefix of an id, name, or ``latest``.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,9 +18,14 @@ from wsrecorder.store import disk
 from wsrecorder.store.manifest import MANIFEST_NAME
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore, Store
 
-__all__ = ["DUCKDB_SUFFIX", "Library", "new_id", "open_store", "safe_name"]
+__all__ = ["DUCKDB_SUFFIX", "Library", "library_path", "new_id", "open_store", "safe_name"]
 
 DUCKDB_SUFFIX: Final = ".duckdb"
+
+
+def library_path(path: str | Path | None = None) -> Path:
+    """Return the folder of sessions: the one given, else what ``WSREC_LIBRARY`` names, else ``./recordings``."""
+    return Path(path or os.environ.get("WSREC_LIBRARY") or "recordings")
 
 
 def safe_name(name: str) -> str:
