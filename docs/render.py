@@ -4,6 +4,9 @@ A block is fenced with ```` ```console ````; each line that begins with ``$`` is
 replaced. A page's commands run one after the other in a folder of their own, where ``./recordings`` holds the
 sessions of `docs.example`. Blocks of other kinds are left alone.
 
+Between ``<!-- views -->`` and ``<!-- end of views -->`` stands what the heads of the SQL views say, with their
+examples.
+
 A block fenced with ```` ```console live ```` shows what differs from run to run (times, ports, speeds): it is
 rewritten too, but ``--check`` does not compare it.
 
@@ -22,11 +25,13 @@ import tempfile
 from pathlib import Path
 
 from docs.example import make_library
+from wsrecorder.analysis.views import VIEWS, View, view
 
 PROJECT = Path(__file__).resolve().parents[1]
 WIDTH = 110
 
 _BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
+_VIEWS = re.compile(r"(?<=^<!-- views -->\n).*?(?=^<!-- end of views -->$)", re.MULTILINE | re.DOTALL)
 _LIVE = re.compile(r"(?<=^```console live\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -40,11 +45,21 @@ def pages() -> list[Path]:
 def rendered(page: Path, *, live: bool = False) -> str:
     """Return the content of a page with what its commands print now, those of live blocks only if asked for."""
     content = page.read_text(encoding="utf-8")
+    content = _VIEWS.sub(lambda _: "\n".join(_view_section(view(name)) for name in VIEWS), content)
     with tempfile.TemporaryDirectory(prefix="wsrec-docs-") as folder:
         make_library(Path(folder) / "recordings")
         for block in (_BLOCK, _LIVE) if live else (_BLOCK,):
             content = block.sub(lambda found: _run_block(found[0], Path(folder)), content)
     return content
+
+
+def _view_section(described: View) -> str:
+    """Return a view's part of its page; what its example prints is put in with that of all others."""
+    rows = "".join(f"| `{column.name}` | {column.type} | {column.meaning} |\n" for column in described.columns)
+    return (
+        f"### `{described.name}`\n\n{described.summary}\n\n| column | type | meaning |\n|---|---|---|\n{rows}\n"
+        f'```console\n$ wsrec sql -s engine "\n>   {described.example}"\n```\n'
+    )
 
 
 def _run_block(block: str, folder: Path) -> str:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ import pytest
 
 import wsrecorder
 from docs.example import TUESDAY, add_crashed, add_session
+from wsrecorder.analysis.views import VIEWS, view
 from wsrecorder.cli import main
 
 BY_KIND = "select kind, count(*) as n from events group by kind order by n desc, kind"
@@ -160,6 +162,89 @@ def test_a_long_table_is_cut_and_says_so(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_plan_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\\n" not in answer(capsys, "explain select 1")
+
+
+# ------------------------------------------------------------------------------------------------ schema and shell
+
+
+def test_the_schema_lists_every_view_with_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    out = answer(capsys, "--schema")
+    for name in VIEWS:
+        assert f"\n{name}: One row " in f"\n{out}"
+        assert all(f"\n{column.name} " in out for column in view(name).columns)
+    one = answer(capsys, "--schema", "Orders").splitlines()
+    assert one[0].startswith("orders: One row an order")
+    assert one[-1].startswith("Example: ")
+    found = json.loads(answer(capsys, "--schema", "--json", "latency"))
+    assert [column["name"] for column in found[0]["columns"]][-2:] == ["raw_ms", "latency_ms"]
+    assert "there is no view nothing" in refused(capsys, "--schema", "nothing")
+
+
+def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, text: str, *arguments: str) -> Any:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert main(["sql", "--shell", *arguments]) == 0
+    return capsys.readouterr()
+
+
+def test_a_shell_answers_one_query_after_the_other(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = typed(capsys, monkeypatch, "select 1 as a;\n\nselect\n2 as b;\nselect count(*) as n from orders", "--json")
+    assert [json.loads(line) for line in said.out.splitlines()[:2]] == [[{"a": 1}], [{"b": 2}]]
+    assert json.loads(said.out.splitlines()[2])[0]["n"] > 0
+    assert said.err == ""
+
+
+def test_a_wrong_query_does_not_end_the_shell(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = typed(capsys, monkeypatch, "select x;\n.schema nothing\ndrop view events;\nselect 7 as a;\n.quit\nselect 8;")
+    assert said.out.splitlines() == ["a", "─", "7"]
+    assert 'Referenced column "x" was not found' in said.err
+    assert "there is no view nothing" in said.err
+    assert "a query can read" in said.err
+
+
+def test_a_shell_has_commands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    said = typed(capsys, monkeypatch, ".schema gaps\n.help\n.exit\n")
+    assert said.out.startswith("gaps: One row ")
+    assert ".quit ends" in said.err
+
+
+def test_ctrl_c_drops_what_was_typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = iter(["select", KeyboardInterrupt(), "select 3 as a;"])
+
+    def type_line(prompt: str) -> str:
+        match next(lines, None):
+            case None:
+                raise EOFError
+            case str() as line:
+                return line
+            case stop:
+                raise stop
+
+    monkeypatch.setattr("builtins.input", type_line)
+    assert json.loads(typed(capsys, monkeypatch, "", "--json").out) == [{"a": 3}]
+
+
+def test_a_shell_reads_its_queries_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--shell" in refused(capsys, "--shell", "select 1")
+
+
+def test_a_shell_on_a_terminal_remembers_what_was_typed(library: Path, tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty", reason="there are no terminals of this kind on Windows")
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "dumb"}
+    command = [sys.executable, "-m", "wsrecorder", "sql", "--shell", "--library", str(library)]
+    # The line editor takes part only if both are a terminal.
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=environment) as shell:
+        os.write(ours, b"select 41 + 1 as a;\n.quit\n")
+        shell.wait(timeout=30)
+        out = os.read(ours, 65_536)
+    os.close(ours)
+    os.close(theirs)
+    assert b"42" in out
+    assert (tmp_path / "state" / "wsrec" / "sql_history").read_text().splitlines()[0] == "select 41 + 1 as a;"
 
 
 # ------------------------------------------------------------------------------------------------ what goes wrong

@@ -20,7 +20,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-__all__ = ["MACROS", "VIEWS", "Column", "View", "needed", "schema_markdown", "view"]
+__all__ = ["MACROS", "VIEWS", "Column", "View", "needed", "view"]
 
 VIEWS: Final = (
     "events", "sessions", "connections", "gaps", "heartbeats", "latency", "clocks", "rates", "engine_states", "signals",
@@ -123,21 +123,6 @@ def needed(words: Iterable[str]) -> list[str]:
         if name in asked:
             add(name)
     return list(found)
-
-
-def schema_markdown(names: Iterable[str] = VIEWS) -> str:
-    """Return the views as Markdown: of each what a row is, its columns, and an example.
-
-    Args:
-        names: Of `VIEWS`.
-    """
-    return "\n\n".join(_view_markdown(view(name)) for name in names) + "\n"
-
-
-def _view_markdown(found: View) -> str:
-    rows = [f"| `{column.name}` | {column.type} | {column.meaning} |" for column in found.columns]
-    table = "\n".join(["| column | type | meaning |", "|---|---|---|", *rows])
-    return f"### `{found.name}`\n\n{found.summary}\n\n{table}\n\n```sql\n{found.example}\n```"
 
 
 def _paragraphs(lines: Iterable[str]) -> list[list[str]]:

@@ -14,6 +14,7 @@ import typer
 from wsrecorder.cli.answer import AnswerFormat, format_by_name, write_answer
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import LibraryOption
+from wsrecorder.cli.output import print_json
 from wsrecorder.cli.table import output_width
 from wsrecorder.errors import StorageError, UsageError
 
@@ -25,7 +26,7 @@ __all__ = ["sql"]
 
 @app.command(epilog='Example: wsrec sql "select type, count(*) from events group by type order by 2 desc"')
 def sql(
-    query: Annotated[str | None, typer.Argument(help="One query over the view events; - reads it from stdin.")] = None,
+    query: Annotated[str | None, typer.Argument(help="One query over the views; - reads it from stdin.")] = None,
     library: LibraryOption = Path("recordings"),
     session: Annotated[
         list[str] | None,
@@ -39,22 +40,51 @@ def sql(
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write to a new file.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="List the views and their columns; QUERY may name one view.")
+    ] = False,
+    shell: Annotated[bool, typer.Option("--shell", help="Ask one query after the other, with a history.")] = False,
 ) -> int:
-    """Ask recordings a question in SQL (DuckDB), over the view events: docs/sql.md lists its columns.
+    """Ask recordings a question in SQL (DuckDB), over views such as events, orders, latency: --schema lists them.
 
     Sessions that are being recorded are queried as they are now. A query can read; it cannot write.
     """
+    if schema:
+        return _print_schema(query, as_json=as_json or form is AnswerFormat.JSON)
     gc.disable()  # as in app.main
     from wsrecorder.analysis.sql import connect
 
     gc.enable()
     form = _form(form, out, as_json=as_json)
+    if shell:
+        return _run_shell(library, session or [], form, use_all=use_all, is_alone=not (query or file or out))
     text = _query(query, file)
     stores = _stores(library, session or [], use_all=use_all)
     with connect(stores) as queries:
         answer = queries.query(text)
         with _output(out, stores, overwrite=overwrite) as stream:
             write_answer(answer, form, stream, width=output_width() if out is None else None)
+    return 0
+
+
+def _print_schema(name: str | None, *, as_json: bool) -> int:
+    from wsrecorder.cli.schema import schema_json, schema_lines
+
+    if as_json:
+        print_json(schema_json(name))
+    else:
+        print("\n".join(schema_lines(name, width=output_width())))
+    return 0
+
+
+def _run_shell(library: Path, references: list[str], form: AnswerFormat, *, use_all: bool, is_alone: bool) -> int:
+    from wsrecorder.analysis.sql import connect
+    from wsrecorder.cli.shell import run_shell
+
+    if not is_alone:
+        raise UsageError("--shell reads its queries itself", hint="leave out the query, --file and --out")
+    with connect(_stores(library, references, use_all=use_all)) as queries:
+        run_shell(queries, form)
     return 0
 
 
