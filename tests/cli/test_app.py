@@ -65,6 +65,8 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for command in (name for commands in _COMMANDS.values() for name in commands):
         assert f"\n  {command} " in out
+    assert "wsrec.toml" in out
+    assert "Exit codes: 0 done" in out
 
 
 def test_a_module_holds_the_commands_it_is_listed_with() -> None:

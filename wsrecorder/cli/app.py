@@ -40,7 +40,6 @@ _COMMANDS: Final = {
 
 app = typer.Typer(
     name="wsrec",
-    help="Record a live WebSocket feed, replay it over an identical endpoint, ask it questions in SQL.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
