@@ -35,14 +35,11 @@ from wsrecorder.analysis.report_queries import (
     GAPS,
     LATENCY,
     LATENCY_BY_TYPE,
-    LATENCY_EDGES,
     LATENCY_OVER_TIME,
     LATENCY_SPREAD,
+    LIVES,
     LONGEST_GAPS,
-    LONGEST_LIVES,
-    OPEN_AT_ONCE,
     ORDERS,
-    OUTCOMES,
     POSITIONS,
     SPAN,
 )
@@ -117,6 +114,7 @@ class _Figures:
         whole = self._rows(LATENCY)[0]
         if not whole["messages"]:
             return None
+        from_ms, to_ms = whole.pop("from_ms"), whole.pop("to_ms")
         bins = self._rows(LATENCY_OVER_TIME)
         return Latency(
             **whole,
@@ -124,13 +122,11 @@ class _Figures:
                 at_s=self._at_s(row["bin"] for row in bins),
                 **{name: [row[name] for row in bins] for name in ("p50_ms", "p99_ms", "max_ms")},
             ),
-            spread=self._spread(),
+            spread=self._spread(from_ms, to_ms),
             types=[TypeLatency(**row) for row in self._rows(LATENCY_BY_TYPE)],
         )
 
-    def _spread(self) -> Spread:
-        edges = self._rows(LATENCY_EDGES)[0]
-        from_ms, to_ms = edges["from_ms"], edges["to_ms"]
+    def _spread(self, from_ms: float, to_ms: float) -> Spread:
         width_ms = (to_ms - from_ms) / SPREAD_BARS or 0.001  # all equally fast
         rows = self._rows(LATENCY_SPREAD, from_ms=from_ms, width_ms=width_ms)
         counts = {row["bar"]: row["n"] for row in rows}
@@ -158,19 +154,20 @@ class _Figures:
         return EngineStates(at_s=self._at_s(range(self._bins)), states=states) if states else None
 
     def bars(self, lives: str) -> Bars | None:
-        outcomes = self._rows(OUTCOMES, lives=lives)
-        if not outcomes:
+        parts: dict[str, list[dict[str, Any]]] = {"outcome": [], "bar": [], "bin": []}
+        for row in self._rows(LIVES, lives=lives):
+            parts[row["part"]].append(row)
+        if not parts["bar"]:
             return None
         return Bars(
-            outcomes={row["outcome"]: row["n"] for row in outcomes},
-            longest=[Bar(**row) for row in self._rows(LONGEST_LIVES, lives=lives)],
+            outcomes={row["outcome"]: row["n"] for row in parts["outcome"]},
+            longest=[Bar(**{name: row[name] for name in Bar.__struct_fields__}) for row in parts["bar"]],
             at_s=self._at_s(range(self._bins)),
-            open=list(self._most_open(lives)),
+            open=list(self._most_open({row["bin"]: row for row in parts["bin"]})),
         )
 
-    def _most_open(self, lives: str) -> Iterator[int]:
-        """Yield how many were open at once in each bin, at most."""
-        found = {row["bin"]: row for row in self._rows(OPEN_AT_ONCE, lives=lives)}
+    def _most_open(self, found: dict[int, dict[str, int]]) -> Iterator[int]:
+        """Yield how many were open at once in each bin, at most; nothing changed in bins that are not there."""
         left_open = 0
         for number in range(self._bins):
             row = found.get(number)

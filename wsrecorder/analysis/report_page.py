@@ -113,7 +113,7 @@ def _header(report: Report) -> str:
     )
     return f"""<header>
 <h1>{escape(session.name or session.id)}<span class="state">{escape(session.state)}</span></h1>
-<p>{escape(session.feed or "unknown feed")}</p>
+<p class="feed" title="{escape(session.feed)}">{escape(session.feed or "unknown feed")}</p>
 <p>{escape(_minute(session.start))} to {escape(_minute(session.end))} UTC</p>
 </header>
 <div class="tiles">{shown}</div>"""

@@ -38,7 +38,7 @@ def _density(report: Report, times: TimeAxis) -> Plot:
         "density", "Events over time",
         f"Messages per second by type, in bins of {width}; {gap_words(report)}",
         "The session holds no message.", traces,
-        times.layout(380, barmode="stack", bargap=0, yaxis=upright("messages per second")),
+        times.layout(380, barmode="stack", bargap=0, showlegend=True, yaxis=upright("messages per second")),
     )  # fmt: skip
 
 

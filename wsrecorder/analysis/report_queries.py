@@ -14,14 +14,11 @@ __all__ = [
     "GAPS",
     "LATENCY",
     "LATENCY_BY_TYPE",
-    "LATENCY_EDGES",
     "LATENCY_OVER_TIME",
     "LATENCY_SPREAD",
+    "LIVES",
     "LONGEST_GAPS",
-    "LONGEST_LIVES",
-    "OPEN_AT_ONCE",
     "ORDERS",
-    "OUTCOMES",
     "POSITIONS",
     "SPAN",
 ]
@@ -45,7 +42,9 @@ GROUP BY place, folded, bin ORDER BY place, bin
 LATENCY: Final = """
 SELECT count(latency_ms) AS messages, count(sent_at) - count(latency_ms) AS doubted,
     min(raw_ms) FILTER (latency_ms IS NOT NULL) AS least_raw_ms,
-    quantile_cont(latency_ms, 0.5) AS p50_ms, quantile_cont(latency_ms, 0.99) AS p99_ms, max(latency_ms) AS max_ms
+    quantile_cont(latency_ms, 0.5) AS p50_ms, quantile_cont(latency_ms, 0.99) AS p99_ms, max(latency_ms) AS max_ms,
+    -- Where the distribution is drawn: the very slowest would press all others into one bar.
+    min(latency_ms) AS from_ms, quantile_cont(latency_ms, 0.995) AS to_ms
 FROM latency
 """
 
@@ -59,11 +58,6 @@ LATENCY_BY_TYPE: Final = """
 SELECT type, count(*) AS messages, quantile_cont(latency_ms, 0.5) AS p50_ms, quantile_cont(latency_ms, 0.9) AS p90_ms,
     quantile_cont(latency_ms, 0.99) AS p99_ms, max(latency_ms) AS max_ms
 FROM latency WHERE latency_ms IS NOT NULL GROUP BY type ORDER BY messages DESC, type LIMIT $listed_types
-"""
-
-# The slowest messages would press all others into one bar.
-LATENCY_EDGES: Final = """
-SELECT min(latency_ms) AS from_ms, quantile_cont(latency_ms, 0.995) AS to_ms FROM latency
 """
 
 LATENCY_SPREAD: Final = """
@@ -142,17 +136,14 @@ SELECT id, symbol, side, opened_at AS begun_at, closed_at AS ended_at, first_seq
 FROM positions
 """)
 
-OUTCOMES: Final = "SELECT outcome, count(*) AS n FROM ($lives) GROUP BY outcome ORDER BY n DESC, outcome"
-
-LONGEST_LIVES: Final = """
-SELECT * FROM (
+# Asked once, because putting the lives together reads payloads: `part` says what a row belongs to.
+LIVES: Final = """
+WITH lives AS MATERIALIZED ($lives), outcomes AS (
+    SELECT outcome, count(*) AS n FROM lives GROUP BY outcome
+), longest AS (
     SELECT id, symbol, side, outcome, pnl_usd, from_ns / 1e9 AS from_s, coalesce(to_ns, $span_ns) / 1e9 AS to_s
-    FROM ($lives) ORDER BY to_s - from_s DESC, id LIMIT $bars
-) ORDER BY from_s, id
-"""
-
-OPEN_AT_ONCE: Final = """
-WITH lives AS ($lives), changes AS (
+    FROM lives ORDER BY to_s - from_s DESC, id LIMIT $bars
+), changes AS (
     SELECT from_ns AS at_ns, 1 AS change FROM lives
     UNION ALL SELECT to_ns, -1 FROM lives WHERE to_ns IS NOT NULL
 ), running AS (
@@ -160,7 +151,12 @@ WITH lives AS ($lives), changes AS (
     SELECT at_ns, sum(change) OVER (ORDER BY at_ns, change ROWS UNBOUNDED PRECEDING) AS open,
         row_number() OVER (ORDER BY at_ns, change) AS place
     FROM changes
+), open_at_once AS (
+    SELECT at_ns // $width_ns AS bin, max(open)::BIGINT AS most, arg_max(open, place)::BIGINT AS left_open
+    FROM running GROUP BY bin
 )
-SELECT at_ns // $width_ns AS bin, max(open)::BIGINT AS most, arg_max(open, place)::BIGINT AS left_open
-FROM running GROUP BY bin ORDER BY bin
+SELECT 'outcome' AS part, * FROM outcomes
+UNION ALL BY NAME SELECT 'bar' AS part, * FROM longest
+UNION ALL BY NAME SELECT 'bin' AS part, * FROM open_at_once
+ORDER BY part, n DESC, from_s, id, bin, outcome
 """
