@@ -79,6 +79,14 @@ def test_no_more_than_a_batch_of_each_source_is_read_ahead() -> None:
     assert read == ["a", "b", "a"]
 
 
+@given(st.lists(st.tuples(TIMES, st.integers(1, 5), st.integers(1, 5)), max_size=3))
+def test_how_sources_are_cut_into_batches_never_shows(parts: list[tuple[list[int], int, int]]) -> None:
+    one, other = (
+        merged(*(source("abc"[index], part[0], size=part[way]) for index, part in enumerate(parts))) for way in (1, 2)
+    )
+    assert one == other
+
+
 @given(st.lists(st.tuples(TIMES, st.integers(1, 5), st.integers(0, 5)), max_size=4))
 def test_merging_keeps_every_row_and_every_order(parts: list[tuple[list[int], int, int]]) -> None:
     names = "abcd"

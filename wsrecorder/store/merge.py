@@ -58,12 +58,17 @@ def merge_batches(sources: Iterable[Source]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of all sources by time; at the same time, in the order of the sources.
 
     One batch of each source is held at a time. What may be yielded ends where the source that has come
-    least far ends, since its next batch is not known yet.
+    least far ends, since its next batch is not known yet. That batch may go on at the same time: those after
+    the source wait with what they hold of that time, so that how sessions are cut into batches never shows.
     """
     left = list(sources)
     while left := [source for source in left if source.fill()]:
-        horizon_ns = min(source.last_ns for source in left)
-        taken = [batch for source in left if len(batch := source.take_until(horizon_ns))]
+        horizon_ns, nearest = min((source.last_ns, place) for place, source in enumerate(left))
+        taken = [
+            batch
+            for place, source in enumerate(left)
+            if len(batch := source.take_until(horizon_ns - (place > nearest)))
+        ]
         if len(taken) == 1:
             yield taken[0]
             continue
