@@ -263,3 +263,41 @@ def test_one_clock_serves_one_event_loop_after_another() -> None:
     asyncio.run(cut_short())
     asyncio.run(clock.sleep_until(7))
     assert clock.now_ns() == 7
+
+
+async def test_reaching_a_moment_wakes_everyone_on_the_way_at_their_own_time() -> None:
+    clock = VirtualClock()
+    woken: list[int] = []
+
+    async def sleeper(until_ns: int, again_ns: int | None = None) -> None:
+        await clock.sleep_until(until_ns)
+        woken.append(clock.now_ns())
+        if again_ns is not None:
+            await sleeper(again_ns)
+
+    async with asyncio.TaskGroup() as group:
+        for until_ns, again_ns in ((30, None), (10, 20), (90, None)):
+            group.create_task(sleeper(until_ns, again_ns))
+        await asyncio.sleep(0)
+        await clock.reach(50, 1_000)
+        assert woken == [10, 20, 30]
+        assert (clock.now_ns(), clock.wall_ns()) == (50, 1_000)
+    assert woken == [10, 20, 30, 90]  # left alone, it jumps on by itself
+
+
+async def test_a_clock_that_is_held_does_not_jump() -> None:
+    clock = VirtualClock()
+    sleeper = asyncio.ensure_future(clock.sleep_until(10))
+    await asyncio.sleep(0)
+    with clock.held():
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert clock.now_ns() == 0
+    await sleeper
+    assert clock.now_ns() == 10
+
+
+def test_moving_it_sets_both_times() -> None:
+    clock = VirtualClock()
+    clock.move_to(5, 70)
+    assert (clock.now_ns(), clock.wall_ns()) == (5, 70)

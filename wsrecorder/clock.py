@@ -10,7 +10,8 @@ import asyncio
 import os
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol
 from weakref import WeakKeyDictionary, finalize
 
@@ -91,7 +92,8 @@ class VirtualClock:
         self._settle = settle
         self._is_jumping = is_jumping
         self._sleepers: dict[asyncio.Future[None], int] = {}
-        self._newest = 0  # counts sleepers, so that a jump notices a new one
+        self._newest = 0  # counts sleepers and moves, so that a jump notices a new one
+        self._holds = 0
         self._jump: asyncio.Task[None] | None = None
 
     @property
@@ -111,6 +113,29 @@ class VirtualClock:
         """Step the wall clock as NTP would; monotonic time is unmoved."""
         self._wall_offset_ns += step_ns
 
+    def move_to(self, now_ns: int, wall_ns: int) -> None:
+        """Let it be that moment, monotonic and UTC; nobody is woken, see `reach`."""
+        self._now_ns, self._wall_offset_ns = now_ns, wall_ns - now_ns
+        self._newest += 1
+
+    async def reach(self, now_ns: int, wall_ns: int) -> None:
+        """Let time pass up to a moment, monotonic and UTC; who sleeps until then is woken at its own time."""
+        with self.held():
+            while self._sleepers and (due_ns := min(self._sleepers.values())) <= now_ns:
+                self.advance(max(0, due_ns - self._now_ns))
+                await self._all_wait()
+            self.move_to(now_ns, wall_ns)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep it from jumping by itself: whoever moves it waits for something that the loop does not see."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            self._begin_to_jump()
+
     def advance(self, by_ns: int) -> None:
         """Let time pass and wake whoever is due."""
         self._now_ns += by_ns
@@ -127,23 +152,30 @@ class VirtualClock:
         due: asyncio.Future[None] = loop.create_future()
         self._sleepers[due] = until_ns
         self._newest += 1
-        if self._is_jumping and (self._jump is None or self._jump.done()):
-            self._jump = loop.create_task(self._jump_when_idle())
+        self._begin_to_jump()
         try:
             await _either(due, wake)
         finally:
             del self._sleepers[due]
 
+    def _begin_to_jump(self) -> None:
+        if self._sleepers and self._is_jumping and not self._holds and (self._jump is None or self._jump.done()):
+            self._jump = asyncio.get_running_loop().create_task(self._jump_when_idle())
+
     async def _jump_when_idle(self) -> None:
         """Jump from deadline to deadline while anybody sleeps."""
-        while self._sleepers:
-            newest, passes = self._newest, 0
-            while passes < self._settle:
-                await asyncio.sleep(0)
-                passes = passes + 1 if newest == self._newest else 0
-                newest = self._newest
-            if self._sleepers:
+        while self._sleepers and not self._holds:
+            await self._all_wait()
+            if self._sleepers and not self._holds:
                 self.advance(max(0, min(self._sleepers.values()) - self._now_ns))
+
+    async def _all_wait(self) -> None:
+        """Return when, as far as one can tell, everyone waits."""
+        newest, passes = self._newest, 0
+        while passes < self._settle:
+            await asyncio.sleep(0)
+            passes = passes + 1 if newest == self._newest else 0
+            newest = self._newest
 
 
 async def _either(due: asyncio.Future[None], wake: asyncio.Event | None) -> None:
