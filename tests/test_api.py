@@ -180,3 +180,23 @@ async def test_a_port_in_use_is_an_error(ten: Store) -> None:
     async with wsrecorder.serve(ten.path) as first:
         with pytest.raises(EndpointError):
             await wsrecorder.serve(ten.path, port=first.endpoint.port).__aenter__()
+
+
+# play
+
+
+async def test_sessions_are_played_into_a_program(tmp_path: Path) -> None:
+    store = session(tmp_path, [message(n, "AB"[n % 2]) for n in range(10)])
+    clock = wsrecorder.VirtualClock()
+    playing = wsrecorder.play(
+        [wsrecorder.open(store.path), store.path.name],
+        library=tmp_path, clock=clock, types="B", start="2s", end="8s", where="seq <> 5", speed="max",
+    )  # fmt: skip
+    assert [(event.seq, clock.now_ns() // 1_000_000_000) async for event in playing] == [(3, 3), (7, 7)]
+
+
+async def test_a_session_by_itself_is_played_on_a_clock_of_its_own(ten: Store) -> None:
+    playing = wsrecorder.play(ten.path, exclude=["A"])
+    events = [event async for event in playing]
+    assert playing.clock.now_ns() == events[-1].elapsed_ns
+    assert wsrecorder.stream_hash(events) == wsrecorder.stream_hash(wsrecorder.open(ten.path).events(types=["B"]))

@@ -20,19 +20,38 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from wsrecorder.analysis.session import Session
     from wsrecorder.analysis.session import open_session as open
-    from wsrecorder.api import record, serve
+    from wsrecorder.api import play, record, serve
+    from wsrecorder.clock import SystemClock, VirtualClock
     from wsrecorder.core.event import Event
+    from wsrecorder.core.stream_hash import StreamHash, stream_hash
 
     __version__: str
 
-__all__ = ["Event", "Session", "__version__", "open", "record", "serve"]
+__all__ = [
+    "Event",
+    "Session",
+    "StreamHash",
+    "SystemClock",
+    "VirtualClock",
+    "__version__",
+    "open",
+    "play",
+    "record",
+    "serve",
+    "stream_hash",
+]
 
 _HOMES: Final = {
     "Event": ("wsrecorder.core.event", "Event"),
     "Session": ("wsrecorder.analysis.session", "Session"),
+    "StreamHash": ("wsrecorder.core.stream_hash", "StreamHash"),
+    "SystemClock": ("wsrecorder.clock", "SystemClock"),
+    "VirtualClock": ("wsrecorder.clock", "VirtualClock"),
     "open": ("wsrecorder.analysis.session", "open_session"),
+    "play": ("wsrecorder.api", "play"),
     "record": ("wsrecorder.api", "record"),
     "serve": ("wsrecorder.api", "serve"),
+    "stream_hash": ("wsrecorder.core.stream_hash", "stream_hash"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Recording and serving from Python, as `wsrecorder.record` and `wsrecorder.serve`."""
+"""Recording, serving and playing from Python, as `wsrecorder.record`, `wsrecorder.serve` and `wsrecorder.play`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from wsrecorder.analysis.session import Session
-from wsrecorder.clock import SystemClock
+from wsrecorder.clock import Clock, SystemClock, VirtualClock
 from wsrecorder.core.dialect import ENGINE, Dialect
+from wsrecorder.core.event import Kind
 from wsrecorder.core.moment import parse_duration, parse_moment
 from wsrecorder.core.playhead import parse_speed
 from wsrecorder.core.recorder import Limits, Retry
 from wsrecorder.core.timeline import Axis
 from wsrecorder.errors import UsageError
+from wsrecorder.jobs.play import Play, PlayOptions
 from wsrecorder.jobs.record import record_feeds
 from wsrecorder.jobs.record_options import RecordOptions
 from wsrecorder.jobs.replay import Replay
@@ -27,7 +29,7 @@ from wsrecorder.net.transport import FeedOptions, choose_transport
 from wsrecorder.store.library import Library, library_path, open_store
 from wsrecorder.store.session import Store
 
-__all__ = ["record", "serve"]
+__all__ = ["play", "record", "serve"]
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -170,7 +172,7 @@ def serve(
         host=host,
         port=port,
         path=path,
-        speed=parse_speed(str(speed)) if speed != math.inf else math.inf,
+        speed=_speed(speed),
         axis=_one_of(Axis, clock, "clock"),
         max_gap_ns=None if max_gap is None else _duration_ns(max_gap),
         start=None if start is None else parse_moment(start),
@@ -187,6 +189,69 @@ def serve(
         at_end=_one_of(AtEnd, at_end, "at_end"),
     )
     return Replay([_store(session, library_path(library)) for session in sessions], options, SystemClock())
+
+
+def play(
+    sessions: Session | str | Path | Iterable[Session | str | Path],
+    *,
+    library: str | Path | None = None,
+    speed: float | str = 1.0,
+    clock: Clock | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    types: Iterable[str] | None = None,
+    exclude: Iterable[str] = (),
+    kinds: Iterable[Kind] | None = None,
+    where: str | None = None,
+) -> Play:
+    """Return the events of one or several sessions, merged by time, as a program in this process wants them.
+
+    ::
+
+        clock = wsrecorder.VirtualClock()
+        async for event in wsrecorder.play(["monday", "tuesday"], clock=clock):
+            ...  # clock.now_ns() is event.elapsed_ns, clock.wall_ns() is event.received_ns
+
+    On a `VirtualClock` they come as fast as they are taken, the clock stands at the time of each, and whoever sleeps
+    on it is woken in between, at its own time. On any other clock they come when they are due. Every reader gets
+    the same events in the same order, which `wsrecorder.stream_hash` proves. ``elapsed_ns`` counts from the
+    beginning of the earliest session.
+
+    Args:
+        sessions: Sessions, or what they go by: path, id, unique prefix of an id, name, ``latest``; one or several.
+        library: Folder of sessions; None is what WSREC_LIBRARY names, else ``./recordings``.
+        speed: Session seconds per second of the clock, above 0, or ``max``; a virtual clock does without.
+        clock: The time; None is a virtual clock of its own, ``.clock`` of what is returned.
+        start: Where to begin: ``90s``, ``-10s`` from the end, or an ISO 8601 time; None is the beginning.
+        end: Where to end, not included; None is the end.
+        types: Only messages of these types; None is all events, marks too.
+        exclude: No messages of these types.
+        kinds: Only events of these kinds; None is all.
+        where: Only events for which this SQL expression over the view ``events`` is true.
+
+    Returns:
+        An asynchronous iterable, with ``pause()``, ``resume()``, ``set_speed()`` and ``clock``.
+
+    Raises:
+        UsageError: What was asked for cannot be; the window lies outside of the sessions.
+        SessionError: A session is not there or cannot be read.
+    """
+    several = [sessions] if isinstance(sessions, (Session, str, Path)) else list(sessions)
+    options = PlayOptions(
+        speed=_speed(speed),
+        start=None if start is None else parse_moment(start),
+        end=None if end is None else parse_moment(end),
+        types=None if types is None else _words(types),
+        exclude=_words(exclude),
+        kinds=None if kinds is None else frozenset(kinds),
+        where=where,
+    )
+    stores = [_store(session, library_path(library)) for session in several]
+    return Play(stores, options, VirtualClock() if clock is None else clock)
+
+
+def _speed(speed: float | str) -> float:
+    return parse_speed(str(speed)) if speed != math.inf else math.inf
 
 
 def _store(session: Session | str | Path, library: Path) -> Store:

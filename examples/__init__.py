@@ -1,0 +1,1 @@
+"""Programs that use wsrec from Python, to read and to start from."""
