@@ -112,17 +112,13 @@ def test_gap_is_marked_in_every_plot_over_time(shown: Shown) -> None:
 
 
 def test_colours_follow_the_system(browser: Browser, engine_page: Path) -> None:
-    def looks(shown: Shown) -> tuple[str, str]:
-        shown.page.wait_for_timeout(100)  # drawn anew when the browser comes to it
-        bar = "getComputedStyle(document.querySelector('#density .barlayer .point path')).fill"
-        return shown.page.evaluate(f"[getComputedStyle(document.body).backgroundColor, {bar}]")  # type: ignore[no-any-return]
-
+    page = "getComputedStyle(document.body).backgroundColor"
+    bar = "getComputedStyle(document.querySelector('#density .barlayer .point path')).fill"
     for shown in show(browser, engine_page):
-        light = looks(shown)
+        light = shown.page.evaluate(f"[{page}, {bar}]")
         shown.page.emulate_media(color_scheme="dark")
-        dark = looks(shown)
-        assert light[0] != dark[0]
-        assert light[1] != dark[1]
+        shown.page.wait_for_function(f"light => {page} !== light[0] && {bar} !== light[1]", arg=light, timeout=10_000)
+        assert shown.complaints == []
 
 
 def test_looking_closer_at_one_plot_moves_all_over_time(shown: Shown) -> None:

@@ -108,11 +108,17 @@ def _spread(report: Report) -> Plot:
             {
                 "x": value, "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False,
                 "text": f"{name} {value:,.3f} ms",
+                # Near an edge the text would be cut off there.
+                "xanchor": _anchor((value - spread.from_ms) / (spread.to_ms - spread.from_ms)),
             }
             for name, value in marks
         ],
     }  # fmt: skip
     return Plot("spread", title, says, empty, [trace], layout)
+
+
+def _anchor(place: float) -> str:
+    return "left" if place < 0.1 else "right" if place > 0.9 else "center"
 
 
 def _engine(report: Report, times: TimeAxis) -> Plot:
