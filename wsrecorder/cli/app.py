@@ -26,6 +26,7 @@ __all__ = ["app", "main"]
 _COMMANDS: Final = {
     "convert": ("import", "export"),
     "demo": ("demo",),
+    "diff": ("diff",),
     "history": ("history",),
     "integrity": ("verify", "recover"),
     "record": ("record",),
