@@ -29,6 +29,7 @@ _COMMANDS: Final = {
     "diff": ("diff",),
     "history": ("history",),
     "integrity": ("verify", "recover"),
+    "latency": ("latency",),
     "record": ("record",),
     "replay": ("replay",),
     "report": ("report",),

@@ -28,19 +28,19 @@ from itertools import product
 from statistics import median
 from typing import Final
 
-__all__ = ["Clocks", "estimate", "least_delays"]
+__all__ = ["DOUBTED_US", "Clocks", "estimate", "least_delays"]
 
 DOUBTED_US: Final = 60_000_000
 """How far under the others a least delay must be for its stamp to be of another clock."""
 
-SPANS: Final = 128
+_SPANS: Final = 128
 """Of how many points the hull is made: all pairs of them are looked at."""
 
-SHORTEST_S: Final = 600
+_SHORTEST_S: Final = 600
 """Shorter sessions have no skew: a millisecond of noise would be more than 1 ppm."""
 
-EDGE_SHARE: Final = 0.1
-MOST_PPM: Final = 500.0
+_EDGE_SHARE: Final = 0.1
+_MOST_PPM: Final = 500.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _points(trusted: Mapping[int, int]) -> list[tuple[int, int]]:
     first, last = min(trusted), max(trusted)
     lowest: dict[int, tuple[int, int]] = {}
     for second, raw_us in trusted.items():
-        span = (second - first) * SPANS // (last - first + 1)
+        span = (second - first) * _SPANS // (last - first + 1)
         lowest[span] = min(lowest.get(span, (raw_us, second)), (raw_us, second))
     return [(second, raw_us) for raw_us, second in lowest.values()]
 
@@ -134,7 +134,7 @@ def _skew_ppm(points: list[tuple[int, int]]) -> float:
         if a <= middle < b:
             slope = (b_us - a_us) / (b - a)
             chords.append((a_us + slope * (middle - a), slope, b - a))
-    if not chords or length < SHORTEST_S:
+    if not chords or length < _SHORTEST_S:
         return 0.0
     _, slope, chord = min(chords)
-    return slope if chord >= length * EDGE_SHARE and abs(slope) <= MOST_PPM else 0.0
+    return slope if chord >= length * _EDGE_SHARE and abs(slope) <= _MOST_PPM else 0.0
