@@ -38,6 +38,23 @@ def test_every_order_and_position_has_a_row(engine: Session) -> None:
     assert [row.first_seq for row in rows] == sorted(row.first_seq for row in rows)
 
 
+def test_rows_say_what_the_views_say(engine: Session) -> None:
+    rows = {row.id: row for row in history_of(engine)}
+    orders = engine.sql("select id, status, epoch_ms(placed_at) as began, open_for_ms, position_id from orders")
+    positions = engine.sql(
+        "select id, status, epoch_ms(opened_at) as began, held_for_ms, stop_moves, profits_taken, pnl_usd"
+        " from positions"
+    )
+    assert len(orders) + len(positions) == len(rows)
+    for id, status, began_ms, lasted_ms, position_id in zip(*orders.to_pydict().values(), strict=True):
+        row = rows[id]
+        assert (row.status, row.began_ms, row.lasted_ms, row.position) == (status, began_ms, lasted_ms, position_id)
+    for id, *told in zip(*positions.to_pydict().values(), strict=True):
+        row = rows[id]
+        shown = [row.status, row.began_ms, row.lasted_ms, row.moves, row.profits_taken, row.pnl_usd]
+        assert shown == told
+
+
 def test_rows_are_joined_both_ways(engine: Session) -> None:
     rows = {row.id: row for row in history_of(engine)}
     joined = [row for row in rows.values() if row.what == "position" and row.order]

@@ -133,6 +133,13 @@ def test_an_order_that_began_before_the_recording_has_no_length() -> None:
     assert (life.began_ms, life.ended_ms, life.lasted_ms) == (None, START_MS, None)
 
 
+def test_without_a_time_of_its_own_an_order_began_when_that_was_sent() -> None:
+    placed, again = (event("ORDER_PLACED", order("a"), sent_ms=START_MS + ms) for ms in (5, 9))
+    assert lives(placed, again).orders["a"].began_ms == START_MS + 5
+    known = event("ORDER_UPDATED", order("a", createdAt=START_MS))
+    assert lives(placed, known).orders["a"].began_ms == START_MS
+
+
 def test_moves_are_counted_once() -> None:
     moved = event("STOP_MOVED", {"position_id": "p", "new_stop": 2})
     profit = event("TAKE_PROFIT", {"position_id": "p", "price": 3, "pnl": 1, "timestamp": 4})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 __all__ = ["NOTHING", "amount_cell", "money_cell", "time_cell", "word_cell"]
@@ -15,16 +16,19 @@ def word_cell(value: str | None) -> str:
 
 
 def amount_cell(value: float | None) -> str:
-    """Return a number as it is, without an exponent where that can be."""
+    """Return a number as it is, without an exponent."""
     if value is None:
         return NOTHING
     text = repr(value)
+    if "e" in text:
+        text = format(Decimal(text), "f")
     return text.removesuffix(".0")
 
 
 def money_cell(value: float | None) -> str:
     """Return an amount of money to the cent."""
-    return NOTHING if value is None else f"{value:,.2f}"
+    # The sum makes 0 of -0.
+    return NOTHING if value is None else f"{round(value, 2) + 0.0:,.2f}"
 
 
 def time_cell(epoch_ms: int | None) -> str:

@@ -35,11 +35,11 @@ _WINDOW: Final = 2_048
 _GROWTH: Final = 4
 _SMALL: Final = 250_000  # pairs that may be looked at one by one: 500 messages beside 500
 
-Content = TypeVar("Content")
+_Content = TypeVar("_Content")
 
 
 @dataclass(frozen=True, slots=True)
-class Message(Generic[Content]):
+class Message(Generic[_Content]):
     """A message of a stream, as far as its alignment goes.
 
     Attributes:
@@ -52,7 +52,7 @@ class Message(Generic[Content]):
     identity: Hashable
     type: str | None
     entity: str | None
-    content: Content
+    content: _Content
 
 
 class Outcome(StrEnum):
@@ -66,7 +66,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Match(Generic[Content]):
+class Match(Generic[_Content]):
     """A message of the first stream, of the second, or of both.
 
     Attributes:
@@ -76,16 +76,16 @@ class Match(Generic[Content]):
     """
 
     outcome: Outcome
-    before: Message[Content] | None
-    after: Message[Content] | None
+    before: Message[_Content] | None
+    after: Message[_Content] | None
 
 
-class _Side(Generic[Content]):
+class _Side(Generic[_Content]):
     """One stream: what is held of it, and whether more comes."""
 
-    def __init__(self, messages: Iterable[Message[Content]]) -> None:
+    def __init__(self, messages: Iterable[Message[_Content]]) -> None:
         self._coming = iter(messages)
-        self.held: list[Message[Content]] = []
+        self.held: list[Message[_Content]] = []
         self.has_more = True
 
     def fill(self, size: int) -> None:
@@ -93,15 +93,15 @@ class _Side(Generic[Content]):
             self.held += islice(self._coming, size - len(self.held))
             self.has_more = len(self.held) == size
 
-    def take(self, count: int) -> list[Message[Content]]:
+    def take(self, count: int) -> list[Message[_Content]]:
         taken, self.held = self.held[:count], self.held[count:]
         return taken
 
 
 def align(
-    before: Iterable[Message[Content]], after: Iterable[Message[Content]], *, window: int = _WINDOW,
+    before: Iterable[Message[_Content]], after: Iterable[Message[_Content]], *, window: int = _WINDOW,
     most: int = MOST_HELD,
-) -> Iterator[Match[Content]]:  # fmt: skip
+) -> Iterator[Match[_Content]]:  # fmt: skip
     """Yield what became of each message, in the order of the first stream, additions where they came.
 
     Args:
@@ -133,7 +133,7 @@ def align(
         size = window
 
 
-def _same_at_head(left: list[Message[Content]], right: list[Message[Content]]) -> int:
+def _same_at_head(left: list[Message[_Content]], right: list[Message[_Content]]) -> int:
     for index, (one, other) in enumerate(zip(left, right, strict=False)):
         if one.identity != other.identity:
             return index
@@ -225,8 +225,8 @@ def _nth_to_nth(
 
 
 def _resolved(
-    left: list[Message[Content]], right: list[Message[Content]], pairs: list[tuple[int, int]]
-) -> Iterator[Match[Content]]:
+    left: list[Message[_Content]], right: list[Message[_Content]], pairs: list[tuple[int, int]]
+) -> Iterator[Match[_Content]]:
     """Yield what became of the messages of a window, given those that are the same in the same order."""
     matched: dict[int, tuple[int, Outcome]] = {i: (j, Outcome.SAME) for i, j in pairs}
     taken = {j for _, j in pairs}

@@ -49,6 +49,9 @@ class What(StrEnum):
 _BEGAN: Final = {What.SIGNAL: "signaled_ms", What.ORDER: "placed_ms", What.POSITION: "opened_ms"}
 
 
+_BEGINNINGS: Final = frozenset({"SIGNAL", "ORDER_PLACED", "POSITION_OPEN"})
+
+
 @dataclass(slots=True)
 class Life:
     """What events told of one id so far.
@@ -59,6 +62,7 @@ class Life:
         first_seq: The first event that told of it.
         last_seq: The last one.
         events: How many did.
+        placed_ms: When the event that began it was sent, for want of a better time; None if no such event came.
         ended_ms: When it ended, by the sender's clock, UTC ms since the epoch; None while it did not, or nobody told.
         opened_qty: The largest quantity told: what was opened, before parts of it were sold.
         moves: How often an order's price or a position's stop was moved.
@@ -71,6 +75,7 @@ class Life:
     first_seq: int
     last_seq: int
     events: int = 1
+    placed_ms: int | None = None
     ended_ms: int | None = None
     opened_qty: float | None = None
     moves: int = 0
@@ -91,7 +96,7 @@ class Life:
     def began_ms(self) -> int | None:
         """When it began, by the sender's clock, UTC ms since the epoch; None where nobody told."""
         began: int | None = getattr(self.facts, _BEGAN[self.what])
-        return began
+        return self.placed_ms if began is None else began
 
     @property
     def lasted_ms(self) -> int | None:
@@ -214,6 +219,8 @@ class Lives:
             changes = _merge(life, facts)
             life.last_seq = event.seq
             life.events += 1
+        if event.type in _BEGINNINGS and life.placed_ms is None:
+            life.placed_ms = at_ms
         if life.is_ended and life.ended_ms is None and facts.is_ended:
             own_ms = facts.filled_ms if what is What.ORDER else facts.closed_ms
             life.ended_ms = at_ms if own_ms is None else own_ms
