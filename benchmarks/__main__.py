@@ -9,7 +9,7 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import recording, replaying
+from benchmarks import analysing, recording, replaying
 from benchmarks.figure import Figure, markdown
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -29,13 +29,16 @@ Measured on {machine} with {versions}.
 - **memory**: resident set, ten samples a second.
 - **replay**: `wsrec replay --speed max` from Parquet to raw sockets that look at nothing; from the first byte to the
   last.
+- **questions**: to a session of {long:g} M events of the simulated engine, 1,000 a second, in an open connection, the
+  best of a few; what is timed from start to exit includes Python and its imports.
+- **events**: every event as a Python object, in a process of its own, decoded: into typed Structs.
 - **lateness**: when a frame came, against an even pace that the most punctual frame of the run sets.
 """
 
 
 def _versions() -> str:
     found = [f"Python {platform.python_version()}"]
-    for name in ("wsrecorder", "websockets", "picows", "uvloop", "pyarrow", "msgspec"):
+    for name in ("wsrecorder", "websockets", "picows", "uvloop", "pyarrow", "msgspec", "duckdb", "polars"):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
@@ -57,11 +60,15 @@ def main() -> int:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="wsrec-bench-") as name:
         folder = Path(name)
-        for module in (recording, replaying):
+        for module in (recording, replaying, analysing):
             figures += module.figures(folder)
             print(markdown(figures), flush=True)
     page = _TEXT.format(
-        mean=recording.mean_payload_bytes(), table=markdown(figures), machine=_machine(), versions=_versions()
+        mean=recording.mean_payload_bytes(),
+        long=analysing.MESSAGES / 1e6,
+        table=markdown(figures),
+        machine=_machine(),
+        versions=_versions(),
     )
     if not arguments.dry_run:
         _PAGE.write_text(page)
