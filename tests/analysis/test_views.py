@@ -395,9 +395,9 @@ def test_latency_is_the_time_above_the_fastest_message(tmp_path: Path, off_ms: i
 def test_the_view_and_the_core_estimate_the_same(tmp_path: Path, seed: int) -> None:
     chance = Random(seed)
     texts, at_ms = [], 0
-    every_ms = chance.choice([100, 900, 7_000])
+    every_ms, drift = [100, 900, 7_000][seed % 3], chance.choice([1e-4, 0]) if seed < 3 else -3e-4
     for _ in range(300):
-        stamp_ms = START_MS + at_ms + chance.choice([0, 1, 2, 5, 1_000]) + int(at_ms * chance.choice([1e-4, 0]))
+        stamp_ms = START_MS + at_ms + chance.choice([0, 1, 2, 5, 1_000]) + int(at_ms * drift)
         if chance.random() < 0.02:
             stamp_ms += chance.choice([-5, 5, 10**6]) * 3_600_000
         texts.append({"type": "T", "ts": chance.choice([stamp_ms, stamp_ms, None]), "data": 1})
@@ -408,6 +408,8 @@ def test_the_view_and_the_core_estimate_the_same(tmp_path: Path, seed: int) -> N
     assert expected is not None
     (found,) = asked(store, "select * exclude (session) from clocks")
     assert found == pytest.approx(asdict(expected), rel=1e-12)
+    if seed == 5:
+        assert found["skew_ppm"] == pytest.approx(300, rel=0.1), "one session must have a skew"
     for row in rows:
         latency_us = None
         if row["sent_us"] is not None:
