@@ -45,7 +45,7 @@ def test_payloads_that_say_the_same_are_the_same(one: bytes, other: bytes, is_sa
 
 def test_keys_are_left_out_wherever_they_stand() -> None:
     assert Likeness(ignore=["ts"]).read(b'{"ts": 1, "data": [{"ts": 2, "x": {"ts": 3}}, 4]}').value == {
-        "data": [{"x": {}}]
+        "data": [{"x": {}}, 4]
     }
 
 
