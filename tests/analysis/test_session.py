@@ -120,6 +120,7 @@ def test_columns_come_in_the_order_wanted(session: Session) -> None:
         ({"kinds": [Kind.OPEN]}, lambda event: event.kind is Kind.OPEN),
         ({"from_seq": 77}, lambda event: event.seq >= 77),
         ({"start": "50ms"}, lambda event: event.elapsed_ns >= 50 * STEP_NS),
+        ({"start": 0.05}, lambda event: event.elapsed_ns >= 50 * STEP_NS),
         ({"end": "50ms"}, lambda event: event.elapsed_ns < 50 * STEP_NS),
         ({"start": "-20ms"}, lambda event: event.elapsed_ns >= 99 * STEP_NS),
         ({"start": "2025-11-24T16:00:00.100Z"}, lambda event: event.elapsed_ns >= 100 * STEP_NS),

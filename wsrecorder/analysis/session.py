@@ -164,8 +164,8 @@ class Session:
         self,
         *,
         columns: Iterable[str] = COLUMNS,
-        start: str | None = None,
-        end: str | None = None,
+        start: str | float | None = None,
+        end: str | float | None = None,
         types: Iterable[str] | None = None,
         exclude: Iterable[str] = (),
         kinds: Iterable[Kind] | None = None,
@@ -175,7 +175,8 @@ class Session:
 
         Args:
             columns: Columns wanted, see ``docs/format.md``.
-            start: First moment: an offset (``90s``), one from the end (``-10s``), or an ISO 8601 time.
+            start: First moment: an offset (``90s``, or a number of seconds), one from the end (``-10s``), or an ISO
+                8601 time.
             end: First moment not wanted any more.
             types: Only messages of these types: names, or one text with commas.
             exclude: No messages of these types; as ``types``.
@@ -189,8 +190,8 @@ class Session:
         if start is not None or end is not None:
             manifest = self.store.manifest()
             start_ns, end_ns = resolve_window(
-                None if start is None else parse_moment(start),
-                None if end is None else parse_moment(end),
+                None if start is None else parse_moment(str(start)),
+                None if end is None else parse_moment(str(end)),
                 start_ns=manifest.identity.started_ns,
                 end_ns=_end_ns(manifest),
             )

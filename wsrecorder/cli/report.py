@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption
-from wsrecorder.cli.output import print_json, say, show_bytes
+from wsrecorder.cli.output import print_json
+from wsrecorder.cli.page_file import check_is_free, write_page
 from wsrecorder.cli.selecting import SessionArgument, find_session
-from wsrecorder.errors import StorageError, UsageError
-
-if TYPE_CHECKING:
-    from wsrecorder.analysis.session import Session
 
 __all__ = ["report"]
 
@@ -41,44 +38,12 @@ def report(
     found = find_session(session, library)
     place = out if out is not None or as_json else Path(f"{found.store.identity().id}.html")
     if place is not None:
-        _check_is_free(place, found, overwrite=overwrite)
+        check_is_free(place, found.path, option="--out", overwrite=overwrite)
         check_plotly()
     figures = make_report(found)
     if as_json:
         print_json(figures.to_dict())
     if place is not None:
-        _write(place, render_page(figures))
+        write_page(place, render_page(figures))
     return 0
 
-
-def _check_is_free(place: Path, session: Session, *, overwrite: bool) -> None:
-    """Refuse a file that is there, and any in the session, before anything is computed."""
-    if session.path.resolve() in (place.resolve(), *place.resolve().parents):
-        raise UsageError(f"{place} is part of the session", hint="name a file outside of the library with --out")
-    if not place.parent.is_dir():
-        raise UsageError(f"there is no folder {place.parent}", hint="make it first, or name another file with --out")
-    if place.is_dir():
-        raise UsageError(f"{place} is a folder, expected a file", hint="name a file in it with --out")
-    if place.exists() and not overwrite:
-        raise UsageError(
-            f"{place} is there already", hint="name another file with --out, or replace it with --overwrite"
-        )
-
-
-def _write(place: Path, page: str) -> None:
-    """Write the page; it gets its name when it is whole."""
-    from wsrecorder.jobs.staging import staging
-    from wsrecorder.store import disk
-
-    content = page.encode()
-    with staging(place.parent) as folder:
-        path = folder / place.name
-        try:
-            path.write_bytes(content)
-        except OSError as exc:
-            raise StorageError(
-                f"cannot write {place}: {exc.strerror or exc}",
-                hint="name another place with --out, or free some space",
-            ) from exc
-        disk.publish(path, place)
-    say(f"{place} ({show_bytes(len(content))}): open it in a browser; it needs no network")
