@@ -46,4 +46,3 @@ def report(
     if place is not None:
         write_page(place, render_page(figures))
     return 0
-
