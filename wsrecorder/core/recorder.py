@@ -74,7 +74,6 @@ class Recorder:
         self._next_seq = 0
         self._taken = 0
         self._sent = 0
-        self._direction = Direction.IN
         self._is_open = False
         self._lost_ns: int | None = None
         self._lost_cause = ""
