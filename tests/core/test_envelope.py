@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.envelopes import JSON, envelope
 from wsrecorder.core.envelope import Envelope, plain, read_envelope
 from wsrecorder.core.messages import (
     DATA_TYPES,
@@ -17,18 +18,6 @@ from wsrecorder.core.messages import (
     SignalMessage,
     StopMoved,
 )
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-def envelope(message_type: str, data: Any) -> Envelope[Any]:
-    found = read_envelope(json.dumps({"type": message_type, "ts": 1_790_000_000_000, "data": data}), message_type)
-    assert found is not None
-    return found
 
 
 def test_nan_and_infinity_are_read() -> None:

@@ -7,10 +7,10 @@ from itertools import islice
 from typing import Any
 
 import msgspec
-from hypothesis import strategies as st
 
+from tests.core.envelopes import envelope
 from wsrecorder.core.engine import Engine
-from wsrecorder.core.envelope import Envelope, read_envelope
+from wsrecorder.core.envelope import read_envelope
 from wsrecorder.core.messages import (
     DATA_TYPES,
     Heartbeat,
@@ -19,18 +19,6 @@ from wsrecorder.core.messages import (
     Position,
     PositionUpdate,
 )
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-def envelope(message_type: str, data: Any) -> Envelope[Any]:
-    found = read_envelope(json.dumps({"type": message_type, "ts": 1_790_000_000_000, "data": data}), message_type)
-    assert found is not None
-    return found
 
 
 def spelled(struct: Any) -> Any:
