@@ -16,6 +16,7 @@ from wsrecorder.core.event import Opcode, to_epoch_ns
 from wsrecorder.core.recorder import Limits, Recorder
 from wsrecorder.store.library import new_id
 from wsrecorder.store.manifest import Health, Identity
+from wsrecorder.store.notes import NoteBook
 from wsrecorder.store.schema import RecordBatch, encode
 from wsrecorder.store.session import EVENTS_FOLDER
 from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
@@ -121,8 +122,17 @@ def add_crashed(library: Path, name: str = "crash", start: datetime = TUESDAY, m
     return target.path
 
 
+def add_note(path: Path, text: str, at_s: int) -> None:
+    """Note something at that second of a session that began on Monday; it was made an hour later."""
+    received_ns = to_epoch_ns(MONDAY) + at_s * 1_000_000_000
+    made_at_ns = received_ns + 3_600_000_000_000
+    NoteBook(path).add(text, elapsed_ns=at_s * 1_000_000_000, received_ns=received_ns, made_at_ns=made_at_ns)
+
+
 def make_library(library: Path) -> None:
     """Fill a folder with the sessions that the pages speak of."""
-    add_session(library, "engine", MONDAY, 3_000, lose_at=1_700, segment_bytes=150_000)
+    engine = add_session(library, "engine", MONDAY, 3_000, lose_at=1_700, segment_bytes=150_000)
+    add_note(engine, "two positions at once", 69)
+    add_note(engine, "the feed went away, and nobody restarted it", 88)
     add_session(library, "night", TUESDAY.replace(hour=1), 1_000, seed=11, into="night.duckdb")
     add_crashed(library)

@@ -13,13 +13,17 @@ from typing import Any
 
 import pytest
 
-from docs.example import MONDAY, add_session
+from docs.example import MONDAY, add_session, sink
 from tests.analysis.truths import START_MS, Told, asked, record_engine, record_payloads
 from wsrecorder.analysis.sql import connect
 from wsrecorder.analysis.views import VIEWS, needed, view
 from wsrecorder.core.clock_offset import estimate, least_delays
+from wsrecorder.core.event import Direction, Event, Kind
 from wsrecorder.jobs.convert import ImportOptions, import_file
 from wsrecorder.store.library import open_store
+from wsrecorder.store.manifest import Health
+from wsrecorder.store.notes import NoteBook
+from wsrecorder.store.schema import from_rows
 from wsrecorder.store.session import Store
 
 DOMAIN = (
@@ -423,3 +427,22 @@ def test_a_message_without_time_stamp_has_no_latency(tmp_path: Path) -> None:
     assert rows == [{"raw_ms": None, "latency_ms": None}, {"raw_ms": 100.0, "latency_ms": 0.0}]
     none = record_payloads(tmp_path / "none", [{"type": "A"}, "x"])
     assert asked(none, "select raw_ms, latency_ms from latency") == [{"raw_ms": None, "latency_ms": None}] * 2
+
+
+# ------------------------------------------------------------------------------------------------ notes
+
+
+@pytest.mark.parametrize("into", [None, "x.duckdb"])
+def test_notes_are_those_made_afterwards_and_those_recorded(tmp_path: Path, into: str | None) -> None:
+    target = sink(tmp_path, "noted", MONDAY, into=into)
+    start_ns = START_MS * 1_000_000
+    noted = Event(0, Kind.NOTE, 0, Direction.IN, 5, start_ns + 5, detail='{"text": "recorded"}')
+    target.append(from_rows([noted]))
+    target.close(Health())
+    NoteBook(target.path).add("it's late", elapsed_ns=3_000, received_ns=start_ns + 3_000, made_at_ns=start_ns + 10**9)
+    store = open_store(target.path)
+    first, second = asked(store, "from notes order by elapsed_ns")
+    assert (first["text"], first["seq"], first["elapsed_ns"]) == ("recorded", 0, 5)
+    assert (second["text"], second["seq"], second["session"]) == ("it's late", None, store.identity().id)
+    assert to_ms(second["received_at"]) == START_MS
+    assert to_ms(second["made_at"]) == START_MS + 1_000

@@ -15,6 +15,7 @@ from wsrecorder.core.moment import (
     format_duration,
     parse_duration,
     parse_moment,
+    resolve_moment,
     resolve_window,
 )
 from wsrecorder.errors import UsageError
@@ -170,3 +171,19 @@ def test_a_window_that_ends_before_it_begins_is_refused(start: str | None, stop:
 def test_any_zone_names_the_same_moment(moment: datetime, zone_minutes: int) -> None:
     elsewhere = moment.astimezone(timezone(timedelta(minutes=zone_minutes)))
     assert parse_moment(elsewhere.isoformat()).offset_ns == to_epoch_ns(moment)
+
+
+@pytest.mark.parametrize(
+    ("text", "at_ns"),
+    [("0s", 0), ("-3s", 60 * S), ("63s", 63 * S), ("2026-11-23T19:15:20Z", 20 * S), ("63.0000009s", 63 * S)],
+)
+def test_a_place_within_a_session_is_found(text: str, at_ns: int) -> None:
+    assert resolve_moment(text, start_ns=START_NS, length_ns=63 * S) == at_ns
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("64s", "after it ended"), ("-64s", "before it began"), ("x", "not a moment")]
+)
+def test_a_place_outside_of_a_session_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        resolve_moment(text, start_ns=START_NS, length_ns=63 * S)

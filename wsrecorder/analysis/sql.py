@@ -24,6 +24,7 @@ from wsrecorder.analysis.views import MACROS, VIEWS, needed, view
 from wsrecorder.errors import SegmentDamaged, SessionError, UsageError
 from wsrecorder.store.duckdb_file import DuckDbStore, connect_to_read
 from wsrecorder.store.manifest import Manifest
+from wsrecorder.store.notes import NoteBook
 from wsrecorder.store.schema import COLUMNS, RecordBatch, Table, to_table
 from wsrecorder.store.segment import Segment
 from wsrecorder.store.selection import Selection
@@ -201,6 +202,8 @@ class Queries:
                         self._connection.execute(macro)
                 if name == "sessions":
                     self._note_manifests()
+                if name == "notes":
+                    self._take_notes()
                 self._make_view(name, view(name).query)
 
     def _make_view(self, name: str, query: str) -> None:
@@ -213,6 +216,20 @@ class Queries:
         for store in self._stores:
             row = [store.manifest().to_json().decode(), str(store.path)]
             self._connection.execute("INSERT INTO manifests VALUES (?, ?)", row)
+
+    def _take_notes(self) -> None:
+        """Put the notes that were made afterwards where the view finds them."""
+        self._connection.execute(
+            "CREATE TEMP TABLE noted"
+            " (session VARCHAR, elapsed_ns BIGINT, received_at TIMESTAMPTZ, text VARCHAR, made_at TIMESTAMPTZ)"
+        )
+        for store in self._stores:
+            for note in NoteBook(store.path).all():
+                row = [store.identity().id, note.elapsed_ns, note.received_ns // 1_000, note.text]
+                self._connection.execute(
+                    "INSERT INTO noted VALUES (?, ?, make_timestamptz(?), ?, make_timestamptz(?))",
+                    [*row, note.made_at_ns // 1_000],
+                )
 
     def _parts(self, store: Store) -> Iterator[str]:
         """Yield a query for each part of a session."""

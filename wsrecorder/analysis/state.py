@@ -18,9 +18,8 @@ from wsrecorder.analysis.messages import COLUMNS_READ, messages, messages_of
 from wsrecorder.analysis.session import Session
 from wsrecorder.core.event import Direction, Event, Kind, from_epoch_ns
 from wsrecorder.core.folds import OpenOrders, OpenPositions
-from wsrecorder.core.moment import format_duration, parse_moment
+from wsrecorder.core.moment import resolve_moment
 from wsrecorder.core.projection import Projection, projections
-from wsrecorder.errors import UsageError
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import Store
 
@@ -73,7 +72,7 @@ def state_at(session: Session, at: str | None = None, among: Iterable[Projection
     """
     manifest = session.store.manifest()
     start_ns, length_ns = manifest.identity.started_ns, manifest.last_elapsed_ns
-    at_ns = length_ns if at is None else _resolved(at, start_ns, length_ns)
+    at_ns = length_ns if at is None else resolve_moment(at, start_ns=start_ns, length_ns=length_ns)
     wanted = list(projections().values() if among is None else among)
     # A window of so many events, if they came evenly; it grows if they did not.
     window_ns = max(1, length_ns * _WINDOW_EVENTS // max(1, manifest.events))
@@ -89,21 +88,6 @@ def state_at(session: Session, at: str | None = None, among: Iterable[Projection
                 states[each.name] = each.fold(states[each.name], event)
             count += bool(readers)
     return StateAt(manifest.identity.id, at_ns, start_ns + at_ns, count, states)
-
-
-def _resolved(at: str, start_ns: int, length_ns: int) -> int:
-    at_ns = parse_moment(at).resolve(start_ns, start_ns + length_ns)
-    # Times are printed to the microsecond: what was printed of the last event must lead back to it.
-    if length_ns < at_ns < length_ns + 1_000:
-        return length_ns
-    if not 0 <= at_ns <= length_ns:
-        side = "before it began" if at_ns < 0 else "after it ended"
-        raise UsageError(
-            f"{at} is outside the session, {side}: it lasts {format_duration(length_ns)}, "
-            f"{from_epoch_ns(start_ns).isoformat()} to {from_epoch_ns(start_ns + length_ns).isoformat()}",
-            hint=f"name a moment from 0s to {format_duration(length_ns)}, or count back from the end, as in -10s",
-        )
-    return at_ns
 
 
 def _first_seqs(store: Store, wanted: list[Projection], at_ns: int, window_ns: int) -> dict[str, int]:

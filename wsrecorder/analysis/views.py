@@ -24,7 +24,7 @@ __all__ = ["MACROS", "VIEWS", "Column", "View", "needed", "view"]
 
 VIEWS: Final = (
     "events", "sessions", "connections", "gaps", "heartbeats", "latency", "clocks", "rates", "engine_states", "signals",
-    "scans", "orders", "order_events", "positions", "position_events", "stop_moves", "alerts",
+    "scans", "orders", "order_events", "positions", "position_events", "stop_moves", "alerts", "notes",
 )  # fmt: skip
 """The names of the views, in the order of their page."""
 

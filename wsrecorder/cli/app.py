@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "history": ("history",),
     "integrity": ("verify", "recover"),
     "latency": ("latency",),
+    "note": ("note",),
     "record": ("record",),
     "replay": ("replay",),
     "report": ("report",),

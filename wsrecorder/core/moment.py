@@ -11,7 +11,7 @@ from enum import Enum
 from wsrecorder.core.event import from_epoch_ns, to_epoch_ns
 from wsrecorder.errors import UsageError
 
-__all__ = ["Moment", "Origin", "format_duration", "parse_duration", "parse_moment", "resolve_window"]
+__all__ = ["Moment", "Origin", "format_duration", "parse_duration", "parse_moment", "resolve_moment", "resolve_window"]
 
 # Longest first: each unit may appear once, in this order.
 _UNITS_NS = {
@@ -124,6 +124,31 @@ def parse_moment(text: str) -> Moment:
             f'"{text}" is not a moment',
             hint="write 90s or 1m30s from the start, -10s from the end, or a time such as 2026-11-23T19:15:00Z",
         ) from None
+
+
+def resolve_moment(text: str, *, start_ns: int, length_ns: int) -> int:
+    """Return the place that a text means in a session, ns since it began.
+
+    Args:
+        text: As for `parse_moment`.
+        start_ns: When the session began, UTC ns since the epoch.
+        length_ns: How long it is, or how far it has come, ns.
+
+    Raises:
+        UsageError: It is no moment, or lies outside of the session.
+    """
+    at_ns = parse_moment(text).resolve(start_ns, start_ns + length_ns)
+    # Times are printed to the microsecond: what was printed of the last event must lead back to it.
+    if length_ns < at_ns < length_ns + 1_000:
+        return length_ns
+    if not 0 <= at_ns <= length_ns:
+        side = "before it began" if at_ns < 0 else "after it ended"
+        raise UsageError(
+            f"{text} is outside the session, {side}: it lasts {format_duration(length_ns)}, "
+            f"{from_epoch_ns(start_ns).isoformat()} to {from_epoch_ns(start_ns + length_ns).isoformat()}",
+            hint=f"name a moment from 0s to {format_duration(length_ns)}, or count back from the end, as in -10s",
+        )
+    return at_ns
 
 
 def resolve_window(start: Moment | None, stop: Moment | None, *, start_ns: int, end_ns: int) -> tuple[int, int | None]:

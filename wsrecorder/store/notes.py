@@ -1,0 +1,133 @@
+"""Notes on moments of a session, kept beside its events and never among them.
+
+A session's events are what was received, sealed and checked; what people say of them later goes into a file of its
+own, one JSON object a line, which only ever grows. ``docs/format.md`` specifies it. Whoever adds a note holds a lock on
+the file (`flock`) while doing so. A line that a crash cut short is passed over, and the next note begins a new one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from wsrecorder.errors import UsageError
+from wsrecorder.store import disk
+
+__all__ = ["NOTES_NAME", "Note", "NoteBook", "notes_path"]
+
+NOTES_NAME: Final = "notes.jsonl"
+
+_LONGEST: Final = 10_000
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody says of a moment.
+
+    Attributes:
+        elapsed_ns: The moment, ns since the session began.
+        received_ns: The same, UTC ns since the epoch.
+        text: What is said.
+        made_at_ns: When it was said, UTC ns since the epoch.
+    """
+
+    elapsed_ns: int
+    received_ns: int
+    text: str
+    made_at_ns: int
+
+
+@dataclass(slots=True)
+class NoteBook:
+    """The notes of a session.
+
+    Attributes:
+        store_path: Where the session is: its folder, or its DuckDB file.
+        unreadable_lines: Lines that the last look at the file passed over.
+    """
+
+    store_path: Path
+    unreadable_lines: int = 0
+
+    @property
+    def path(self) -> Path:
+        """Where the notes are; nothing is there before the first."""
+        return notes_path(self.store_path)
+
+    def all(self) -> list[Note]:
+        """Return all notes, by their moments; those of one moment in the order in which they were made.
+
+        Raises:
+            StorageError: The file is there and cannot be read.
+        """
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            content = b""
+        except OSError:
+            with disk.storage_errors(self.path):
+                raise
+        lines = [line for line in content.split(b"\n") if line.strip()]
+        found = [note for line in lines if (note := _read(line)) is not None]
+        self.unreadable_lines = len(lines) - len(found)
+        return sorted(found, key=lambda note: note.elapsed_ns)
+
+    def add(self, text: str, *, elapsed_ns: int, received_ns: int, made_at_ns: int) -> Note:
+        """Write a note, synced to the disk.
+
+        Args:
+            text: What is said, one line or several; spaces around it are left out.
+            elapsed_ns: Of which moment, ns since the session began.
+            received_ns: The same, UTC ns since the epoch.
+            made_at_ns: The time now, UTC ns since the epoch.
+
+        Returns:
+            The note as it is kept.
+
+        Raises:
+            UsageError: The text is empty, or too long.
+            StorageError: The disk refuses.
+        """
+        # A program may hand over half a surrogate pair, which no UTF-8 can hold.
+        text = text.strip().encode(errors="replace").decode()
+        if not text:
+            raise UsageError("a note without text says nothing", hint="write what there is to see at that moment")
+        if len(text) > _LONGEST:
+            raise UsageError(f"a note of {len(text):,} characters is too long", hint=f"use at most {_LONGEST:,}")
+        note = Note(elapsed_ns=elapsed_ns, received_ns=received_ns, text=text, made_at_ns=made_at_ns)
+        is_new = not self.path.exists()
+        with disk.storage_errors(self.path):
+            with self.path.open("a+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # let go of when the file is closed
+                file.write(_separator(file) + msgspec.json.encode(note) + b"\n")
+                disk.sync(file)
+            if is_new:
+                disk.sync_directory(self.path.parent)
+        return note
+
+
+def notes_path(store_path: Path) -> Path:
+    """Return where the notes of a session are: in its folder, or beside its DuckDB file."""
+    if store_path.is_dir():
+        return store_path / NOTES_NAME
+    return store_path.with_name(f"{store_path.name}.{NOTES_NAME}")
+
+
+def _read(line: bytes) -> Note | None:
+    try:
+        return msgspec.json.decode(line, type=Note)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+
+
+def _separator(file: Any) -> bytes:
+    """Return what parts a new line from a last one that was cut short."""
+    size_bytes = file.seek(0, os.SEEK_END)
+    if size_bytes == 0:
+        return b""
+    file.seek(size_bytes - 1)
+    return b"" if file.read(1) == b"\n" else b"\n"
