@@ -20,11 +20,11 @@ from typing import Any, Final
 import duckdb
 
 from wsrecorder.analysis.read_only import refuse_writing, words
+from wsrecorder.analysis.side_tables import SIDE_TABLES
 from wsrecorder.analysis.views import MACROS, VIEWS, needed, view
 from wsrecorder.errors import SegmentDamaged, SessionError, UsageError
 from wsrecorder.store.duckdb_file import DuckDbStore, connect_to_read
 from wsrecorder.store.manifest import Manifest
-from wsrecorder.store.notes import NoteBook
 from wsrecorder.store.schema import COLUMNS, RecordBatch, Table, to_table
 from wsrecorder.store.segment import Segment
 from wsrecorder.store.selection import Selection
@@ -200,36 +200,13 @@ class Queries:
                 if len(self._views) == 1:  # the first after events
                     for macro in MACROS:
                         self._connection.execute(macro)
-                if name == "sessions":
-                    self._note_manifests()
-                if name == "notes":
-                    self._take_notes()
+                if name in SIDE_TABLES:
+                    SIDE_TABLES[name](self._connection, self._stores)
                 self._make_view(name, view(name).query)
 
     def _make_view(self, name: str, query: str) -> None:
         self._connection.execute(f"CREATE VIEW {name} AS {query}")
         self._views.add(name)
-
-    def _note_manifests(self) -> None:
-        """Put the manifests where the view of the sessions finds them; that of one that still grows is counted."""
-        self._connection.execute("CREATE TEMP TABLE manifests (content JSON, path VARCHAR)")
-        for store in self._stores:
-            row = [store.manifest().to_json().decode(), str(store.path)]
-            self._connection.execute("INSERT INTO manifests VALUES (?, ?)", row)
-
-    def _take_notes(self) -> None:
-        """Put the notes that were made afterwards where the view finds them."""
-        self._connection.execute(
-            "CREATE TEMP TABLE noted"
-            " (session VARCHAR, elapsed_ns BIGINT, received_at TIMESTAMPTZ, text VARCHAR, made_at TIMESTAMPTZ)"
-        )
-        for store in self._stores:
-            for note in NoteBook(store.path).all():
-                row = [store.identity().id, note.elapsed_ns, note.received_ns // 1_000, note.text]
-                self._connection.execute(
-                    "INSERT INTO noted VALUES (?, ?, make_timestamptz(?), ?, make_timestamptz(?))",
-                    [*row, note.made_at_ns // 1_000],
-                )
 
     def _parts(self, store: Store) -> Iterator[str]:
         """Yield a query for each part of a session."""

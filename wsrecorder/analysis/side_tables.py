@@ -1,0 +1,40 @@
+"""Tables beside the events that some views of `wsrecorder.analysis.sql` read: manifests, and notes made afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+import duckdb
+
+from wsrecorder.store.notes import NoteBook
+from wsrecorder.store.session import Store
+
+__all__ = ["SIDE_TABLES"]
+
+
+def _make_manifests(connection: duckdb.DuckDBPyConnection, stores: Sequence[Store]) -> None:
+    """Put the manifests where the view of the sessions finds them; that of one that still grows is counted."""
+    connection.execute("CREATE TEMP TABLE manifests (content JSON, path VARCHAR)")
+    for store in stores:
+        row = [store.manifest().to_json().decode(), str(store.path)]
+        connection.execute("INSERT INTO manifests VALUES (?, ?)", row)
+
+
+def _make_noted(connection: duckdb.DuckDBPyConnection, stores: Sequence[Store]) -> None:
+    """Put the notes that were made afterwards where their view finds them."""
+    connection.execute(
+        "CREATE TEMP TABLE noted"
+        " (session VARCHAR, elapsed_ns BIGINT, received_at TIMESTAMPTZ, text VARCHAR, made_at TIMESTAMPTZ)"
+    )
+    for store in stores:
+        for note in NoteBook(store.path).all():
+            row = [store.identity().id, note.elapsed_ns, note.received_ns // 1_000, note.text, note.made_at_ns // 1_000]
+            connection.execute("INSERT INTO noted VALUES (?, ?, make_timestamptz(?), ?, make_timestamptz(?))", row)
+
+
+SIDE_TABLES: Final[Mapping[str, Callable[[duckdb.DuckDBPyConnection, Sequence[Store]], None]]] = MappingProxyType(
+    {"sessions": _make_manifests, "notes": _make_noted}
+)
+"""By the name of a view, what makes the table that it reads beside the events."""
