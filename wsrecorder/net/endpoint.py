@@ -13,7 +13,6 @@ holds is closed with 1013 and the others do not notice (``SlowClient.CLOSE``); o
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,11 +23,11 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode
 
-from wsrecorder.errors import EndpointError
 from wsrecorder.net.admission import Admission
 from wsrecorder.net.client import Client, ClientConnection, ClientStats
 from wsrecorder.net.endpoint_options import EndpointOptions, SlowClient
 from wsrecorder.net.framing import Frames, frame_one
+from wsrecorder.net.listening import cannot_listen
 
 __all__ = ["Endpoint", "EndpointOptions", "Heartbeat", "SlowClient"]
 
@@ -129,7 +128,7 @@ class Endpoint:
                 logger=_library_log,
             )
         except OSError as exc:
-            raise _cannot_listen(options, exc) from exc
+            raise cannot_listen(options.host, options.port, exc) from exc
         return self
 
     async def __aexit__(
@@ -316,18 +315,3 @@ class Endpoint:
     def _tell(self) -> None:
         self._has_news.set()
         self._has_news = asyncio.Event()
-
-
-def _cannot_listen(options: EndpointOptions, exc: OSError) -> EndpointError:
-    where = f"{options.host}:{options.port}"
-    match exc.errno:
-        case errno.EADDRINUSE:
-            return EndpointError(
-                f"port {options.port} on {options.host} is in use",
-                hint="stop what listens there, or choose another with --port (0 takes a free one)",
-            )
-        case errno.EACCES | errno.EPERM:
-            return EndpointError(f"listening on {where} is not permitted", hint="choose a port above 1023 with --port")
-    return EndpointError(
-        f"cannot listen on {where}: {exc.strerror or exc}", hint="choose an address of this machine with --host"
-    )
