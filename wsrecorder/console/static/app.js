@@ -29,7 +29,8 @@ const store = new Store({
   playback: null, // name of the chosen one
   cursorNs: null, // where a session that is only looked at is looked at
   mark: null, // {from, to} of the last loop
-  types: [], // of the whole session
+  types: [], // of the whole session, with their counts
+  rareTypes: [], // that were seen in rows
   filter: { types: [], text: "", where: "" },
   selected: null, // seq
   follow: true,

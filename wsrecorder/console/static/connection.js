@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { byId, setText } from "./dom.js";
 import { chosenPlayback } from "./playhead.js";
 import { followState } from "./stream.js";
-import { showError } from "./toast.js";
+import { say, showError } from "./toast.js";
 
 /**
  * Keep what the page knows in step with the server.
@@ -75,7 +75,12 @@ export function makeTop(store) {
     setText(byId("url"), state.url ?? "");
   });
   byId("url").addEventListener("click", async () => {
-    await navigator.clipboard?.writeText(store.value.state.url).catch(() => undefined);
+    try {
+      await navigator.clipboard.writeText(store.value.state.url);
+      say("Copied: the address of the endpoint");
+    } catch {
+      showError(Object.assign(new Error("the browser does not let the page copy"), { hint: store.value.state.url }));
+    }
   });
   store.watch(({ link, state, playback }) => [link, state?.mode, state?.sessions, chosenPlayback({ state, playback })?.status], ([link, mode, sessions, status]) => {
     const chip = byId("status");

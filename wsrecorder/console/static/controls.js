@@ -53,7 +53,8 @@ export class Controls {
 
   /** Play or pause. */
   toggle() {
-    return this.ask(chosenPlayback(this.store.value)?.status === "playing" ? "pause" : "resume");
+    const verbs = { playing: "pause", ended: "restart" };
+    return this.ask(verbs[chosenPlayback(this.store.value)?.status] ?? "resume");
   }
 
   /** @param {1|-1} events One event on, or one back. */

@@ -6,6 +6,7 @@ import { count } from "./format.js";
 import { showError } from "./toast.js";
 
 const TYPED_MS = 300;
+const NO_TYPES = new Set(["other", "(none)"]); // words of the density for what no type stands for
 
 /**
  * Bring the filter to life.
@@ -76,6 +77,14 @@ function toggleType(store, type) {
   store.set({ filter: { ...filter, types } });
 }
 
+// The density tells the most frequent types and sums up the others; those are learned from the rows that were seen.
+function withRare(types, rareTypes) {
+  const known = types.map(({ type, total }) => [type, total]);
+  if (!types.some(({ type }) => type === "other")) return known;
+  const names = new Set(types.map(({ type }) => type));
+  return [...known, ...rareTypes.filter((type) => !names.has(type)).map((type) => [type, null])];
+}
+
 function dotOf(type) {
   const dot = el("span", { class: "dot" });
   dot.style.setProperty("--dot", `var(${colourName(type)})`);
@@ -97,15 +106,15 @@ function makeTypesMenu(store) {
     show(false);
     button.focus();
   });
-  store.watch(({ types, filter }) => [types.map(({ type, total }) => [type, total]), filter.types], ([types, chosen]) => {
+  store.watch(({ types, rareTypes, filter }) => [withRare(types, rareTypes), filter.types], ([types, chosen]) => {
     const label = chosen.length === 0 ? "All types" : chosen.length === 1 ? chosen[0] : `${chosen.length} types`;
     setText(button, label);
     button.classList.toggle("on", chosen.length > 0);
     const focused = document.activeElement?.value;
-    menu.replaceChildren(...types.filter(([type]) => type && type !== "other").map(([type, total]) => {
+    menu.replaceChildren(...types.filter(([type]) => !NO_TYPES.has(type)).map(([type, total]) => {
       const box = el("input", { type: "checkbox", value: type, on: { change: () => toggleType(store, type) } });
       box.checked = chosen.includes(type);
-      return el("label", {}, box, dotOf(type), type, el("small", { text: count(total) }));
+      return el("label", {}, box, dotOf(type), type, el("small", { text: total === null ? "" : count(total) }));
     }));
     if (focused) [...menu.querySelectorAll("input")].find(({ value }) => value === focused)?.focus();
   });
@@ -115,11 +124,11 @@ function makeLegend(store) {
   store.watch(({ types, filter }) => [types.map(({ type }) => type), filter.types], ([types, chosen]) => {
     const focused = document.activeElement?.dataset?.type;
     byId("legend").replaceChildren(...types.map((type) => {
-      const isOther = !type || type === "other";
+      const isOther = NO_TYPES.has(type);
       const button = el("button", {
         type: "button", "data-type": type, disabled: isOther, "aria-pressed": isOther ? null : String(chosen.includes(type)),
         on: { click: () => toggleType(store, type) },
-      }, dotOf(type), type || "no type");
+      }, dotOf(type), type);
       return el("li", {}, button);
     }));
     if (focused) byId("legend").querySelector(`[data-type="${CSS.escape(focused)}"]`)?.focus();

@@ -26,7 +26,7 @@ export function makeFollow(store, table) {
 
   async function step() {
     const { value } = store;
-    if (asking || value.link !== "live" || !value.state || document.hidden || !table.height) return;
+    if (asking || value.link !== "live" || !value.state || document.hidden || !table.height || table.failed) return;
     const now = performance.now();
     const grows = value.state.sessions.some(({ sealed }) => !sealed) || !table.pages.complete;
     const isLooking = value.state.mode === "open";

@@ -11,7 +11,7 @@ const NS_PER_MS = 1_000_000;
 export function clock(ns, decimals = 3) {
   const sign = ns < 0 ? "−" : "";
   const unit = 10 ** decimals;
-  let left = Math.floor((Math.abs(ns) / 1e9) * unit + 1e-6);
+  let left = Math.floor(Math.abs(ns) / (1e9 / unit));
   const fraction = left % unit;
   left = Math.floor(left / unit);
   const [hours, minutes, seconds] = [Math.floor(left / 3600), Math.floor(left / 60) % 60, left % 60];
@@ -47,7 +47,7 @@ export function timeOfDay(iso) {
  * @returns {string}
  */
 export function count(number) {
-  return number === null || number === undefined ? "–" : String(Math.round(number)).replace(/\B(?=(\d{3})+$)/g, " ");
+  return number === null || number === undefined ? "–" : String(Math.round(number)).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
 /**

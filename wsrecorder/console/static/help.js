@@ -4,11 +4,11 @@ import { byId, el } from "./dom.js";
 
 const KEYS = [
   ["Space", "play, pause"], ["r", "restart"],
-  ["← →", "step one event back, forward"], ["n", "next event the filter lets through"],
+  ["← →", "step back, forward"], ["n", "next match of the filter"],
   ["↑ ↓", "faster, slower"], ["f", "follow"],
   ["[ ]", "10 s back, on"], ["/", "search a text"],
-  ["← → Home End", "on the timeline: seek"], ["+ − 0", "on the timeline: zoom, fit"],
-  ["↑ ↓ PgUp PgDn", "in the table: choose an event"], ["Esc", "leave a field, close"],
+  ["← → Home End", "seek, on the timeline"], ["+ − 0", "zoom, fit, on the timeline"],
+  ["↑ ↓ PgUp PgDn", "choose an event, in the table"], ["Esc", "leave a field, close"],
 ];
 
 /**
@@ -23,7 +23,7 @@ export function makeHelp(store) {
   dialog.append(
     el("h2", { id: "help-title", text: "Keyboard" }), el("dl", {}, ...pairs),
     el("p", { class: "hint", text: "On the timeline: drag to seek, shift-drag to mark a loop, wheel to look closer, double click to see everything." }),
-    el("footer", {}, version, el("a", { href: "/docs", target: "_blank", rel: "noopener", text: "HTTP interface" }), el("button", { type: "button", text: "Close", on: { click: () => dialog.close() } })),
+    el("footer", {}, version, el("a", { href: "/docs", target: "_blank", rel: "noopener", text: "HTTP interface" }), el("button", { type: "button", text: "Close", autofocus: true, on: { click: () => dialog.close() } })),
   );
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   store.watch(({ state }) => state?.version, (said) => (version.textContent = said ? `wsrec ${said}` : "wsrec"));

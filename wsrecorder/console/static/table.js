@@ -18,6 +18,7 @@ export class Table {
   top = 0;
   height = 0;
   selectedIndex = null;
+  failed = false; // the filter is refused: nothing is asked until it changes
   #rows = [];
   #frame = 0;
   #setTop = null;
@@ -71,6 +72,7 @@ export class Table {
     pages.total = this.pages.total; // until the first answer: the bar must not jump
     this.pages = pages;
     this.selectedIndex = null;
+    this.failed = false;
     byId("count").classList.add("busy");
     const anchor = stay ? { first: Math.floor(this.top / ROW) } : { at_ns: Math.max(0, positionNow(this.store.value, performance.now())) };
     const found = await pages.look(anchor, this.fitting + AHEAD, stay ? 0 : Math.floor(this.fitting / 2));
@@ -82,11 +84,13 @@ export class Table {
   }
 
   #failed(error) {
+    this.failed = error.status !== 0;
     byId("count").classList.remove("busy");
     this.told.onFilterError(error);
   }
 
   #grown() {
+    this.#learnTypes();
     const { total, complete } = this.pages;
     this.sizer.style.height = `${sizerHeight(total)}px`;
     this.grid.setAttribute("aria-rowcount", String(total + 1));
@@ -99,6 +103,17 @@ export class Table {
     setText(byId("grid-empty"), isFiltered ? (complete ? "No event passes the filter" : "Looking…") : waiting);
     this.#fit();
     this.redraw();
+  }
+
+  #learnTypes() {
+    const { rareTypes } = this.store.value;
+    const first = Math.floor(this.top / ROW);
+    const seen = new Set(rareTypes);
+    for (let index = first; index < first + this.fitting; index += 1) {
+      const type = this.pages.row(index)?.type;
+      if (type) seen.add(type);
+    }
+    if (seen.size > rareTypes.length) this.store.set({ rareTypes: [...seen].sort() });
   }
 
   #resize() {
@@ -182,7 +197,7 @@ export class Table {
   #fill() {
     const first = Math.floor(this.top / ROW);
     const { pages } = this;
-    if (pages.total) pages.want(first - AHEAD, first + this.fitting + AHEAD);
+    if (pages.total && !this.failed) pages.want(first - AHEAD, first + this.fitting + AHEAD);
     const { selected, inUtc } = this.store.value;
     const at = this.#playhead(first);
     this.#rows.forEach((row, offset) => {

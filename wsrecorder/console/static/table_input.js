@@ -15,13 +15,13 @@ export function listenToTable(table) {
   box.addEventListener("click", (event) => {
     const element = event.target.closest(".row");
     if (!element) return;
-    grid.focus({ preventScroll: true });
     stopFollowing();
     table.select(Number(element.id.slice("row-".length)));
   });
 
   scroller.addEventListener("wheel", (event) => {
-    if (event.deltaY < 0) stopFollowing();
+    // A replay goes on below the window too; a session that is only looked at has its end there.
+    if (event.deltaY < 0 || store.value.state?.mode !== "open") stopFollowing();
     if (!table.isSqueezed || event.ctrlKey) return;
     event.preventDefault();
     const unit = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? ROW : event.deltaMode === WheelEvent.DOM_DELTA_PAGE ? table.height : 1;

@@ -8,6 +8,7 @@ import { showError } from "./toast.js";
  * @property {string} name
  * @property {string} title
  * @property {HTMLElement} root
+ * @property {boolean} [ofReplay] left out where a session is only looked at
  * @property {() => Promise<void>} [refresh] fetch and show what is true now
  * @property {number} [everyMs] how often `refresh` is called while the panel is seen; without it, once
  */
@@ -29,13 +30,14 @@ export function makeTabs(store, panels) {
     byId("panels").append(root);
   }
   byId("tabs").addEventListener("keydown", (event) => {
-    const at = tabs.indexOf(event.target);
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: tabs.length - 1 }[event.key];
-    if (at < 0 || to === undefined) return;
+    const seen = tabs.filter(({ hidden }) => !hidden);
+    const place = seen.indexOf(event.target);
+    const to = { ArrowLeft: place - 1, ArrowRight: place + 1, Home: 0, End: seen.length - 1 }[event.key];
+    if (place < 0 || to === undefined) return;
     event.preventDefault();
-    const next = (to + tabs.length) % tabs.length;
-    tabs[next].focus();
-    store.set({ panel: panels[next].name });
+    const next = seen[(to + seen.length) % seen.length];
+    next.focus();
+    store.set({ panel: panels[tabs.indexOf(next)].name });
   });
 
   let timer = 0;
@@ -53,9 +55,10 @@ export function makeTabs(store, panels) {
       timer = setTimeout(() => refresh(panel), panel.everyMs);
     }
   }
-  store.watch(({ panel, link, state }) => [panel, link, Boolean(state)], ([chosen]) => {
-    panels.forEach(({ name, root }, index) => {
+  store.watch(({ panel, link, state }) => [panel, link, state?.mode], ([chosen, , mode]) => {
+    panels.forEach(({ name, root, ofReplay }, index) => {
       const isChosen = name === chosen;
+      tabs[index].hidden = Boolean(ofReplay) && mode === "open";
       root.hidden = !isChosen;
       tabs[index].setAttribute("aria-selected", String(isChosen));
       tabs[index].tabIndex = isChosen ? 0 : -1;

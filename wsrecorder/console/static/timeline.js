@@ -183,15 +183,17 @@ export class Timeline {
   drawMoving(always = false) {
     const { value } = this.store;
     const positionNs = this.dragged ?? positionNow(value, performance.now());
-    const loop = this.brush ?? this.#loop(value);
-    const key = [Math.round(this.xOf(positionNs) * 2), loop?.from, loop?.to, this.pointer?.x].join();
+    const loop = this.brush ?? this.loop;
+    const key = [Math.round(this.xOf(positionNs) * 2), loop?.from, loop?.to, loop?.on, this.pointer?.x].join();
     if (!always && key === this.#drawn) return;
     this.#drawn = key;
-    drawOverlay(this, { positionNs, loop, isPlaying: chosenPlayback(value)?.status === "playing" });
+    drawOverlay(this, { positionNs, loop });
     showTip(this);
   }
 
-  #loop(value) {
+  /** The loop that is played, or was marked last: {from, to, on} or null. */
+  get loop() {
+    const { value } = this.store;
     const loop = chosenPlayback(value)?.loop;
     return loop ? { from: loop[0], to: loop[1], on: true } : value.mark && { ...value.mark, on: false };
   }
@@ -220,6 +222,7 @@ export class Timeline {
       PageDown: () => seek(now - 10 * step), PageUp: () => seek(now + 10 * step),
       Home: () => seek(this.whole.from), End: () => seek(this.whole.to),
       "+": () => this.zoom(0.5, now), "=": () => this.zoom(0.5, now), "-": () => this.zoom(2, now), 0: () => this.fit(),
+      Escape: () => this.store.set({ mark: null }),
     };
     if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in moves)) return;
     event.preventDefault();

@@ -5,6 +5,7 @@ import { TIMES } from "./timeline_draw.js";
 
 const DOUBLE_MS = 260;
 const MOVED_PX = 4;
+const EDGE_PX = 4;
 
 /**
  * Listen to the pointer on a timeline.
@@ -20,12 +21,19 @@ export function listenToPointer(timeline) {
     return { x, ns: timeline.nsAt(x) };
   };
   const onTimes = (event) => event.clientY > track.getBoundingClientRect().bottom - TIMES;
+  // An edge of the loop that is near: it is dragged from the other one.
+  const edgeNear = (x) => {
+    const loop = timeline.loop;
+    if (!loop) return null;
+    const [a, b] = [Math.abs(timeline.xOf(loop.from) - x), Math.abs(timeline.xOf(loop.to) - x)];
+    if (Math.min(a, b) > EDGE_PX) return null;
+    return a < b ? loop.to : loop.from;
+  };
   const marking = (event) => event.shiftKey || byId("brush").getAttribute("aria-pressed") === "true";
 
   track.addEventListener("pointerdown", (event) => {
     if (event.button > 1) return;
-    event.preventDefault();
-    track.focus({ preventScroll: true });
+    if (event.button === 1) event.preventDefault(); // no automatic scrolling
     if (click) {
       clearTimeout(click);
       click = 0;
@@ -36,7 +44,8 @@ export function listenToPointer(timeline) {
     track.setPointerCapture(event.pointerId);
     const place = at(event);
     const pans = event.button === 1 || (onTimes(event) && timeline.view !== null);
-    drag = { kind: pans ? "pan" : marking(event) ? "brush" : "seek", ...place };
+    const edge = pans ? null : edgeNear(place.x);
+    drag = { kind: pans ? "pan" : marking(event) || edge !== null ? "brush" : "seek", ...place, ns: edge ?? place.ns };
     if (drag.kind === "seek" && (controls.ready || controls.looking)) timeline.dragged = place.ns;
     timeline.drawMoving();
   });
@@ -44,6 +53,7 @@ export function listenToPointer(timeline) {
   track.addEventListener("pointermove", (event) => {
     const place = at(event);
     timeline.pointer = { ...place };
+    if (!drag) track.style.cursor = edgeNear(place.x) !== null ? "ew-resize" : onTimes(event) && timeline.view ? "grab" : "";
     if (drag?.kind === "seek" && timeline.dragged !== null) timeline.dragged = place.ns;
     if (drag?.kind === "brush") {
       timeline.brush = { from: Math.min(drag.ns, place.ns), to: Math.max(drag.ns, place.ns), on: false };

@@ -35,7 +35,7 @@ function* lines(timeline) {
   for (const [type, found] of here.slice(0, MOST_TYPES)) {
     const dot = el("span", { class: "dot" });
     dot.style.setProperty("--dot", `var(${colourName(type)})`);
-    yield el("div", {}, dot, el("span", { text: type || "no type" }), el("span", { text: count(found) }));
+    yield el("div", {}, dot, el("span", { text: type }), el("span", { text: count(found) }));
   }
   if (here.length > MOST_TYPES) yield el("div", { text: `and ${here.length - MOST_TYPES} more types` });
   const gap = data.gaps.find(({ from_ns, to_ns }) => pointer.ns >= from_ns && pointer.ns <= to_ns);

@@ -38,6 +38,13 @@ export function makeTransport(store, controls) {
     setText(byId("length"), state ? clock(state.end_ns, 0) : "–");
     setText(byId("clients-count"), state?.mode === "replay" ? count(state.clients) : "–");
   });
+  store.watch(({ state }) => state && [state.sessions.map(({ url, messages }) => [url, messages]), state.began_at], () => {
+    const { state } = store.value;
+    const sessions = state?.sessions ?? [];
+    setText(byId("feed"), sessions.map(({ url }) => url).filter(Boolean).join(", ") || "–");
+    setText(byId("began"), state ? utc(state.began_at, 0).slice(0, 19) : "–");
+    setText(byId("messages"), count(sessions.reduce((sum, { messages }) => sum + messages, 0)));
+  });
   return { tick: () => showPosition(store) };
 }
 

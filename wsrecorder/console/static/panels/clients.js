@@ -51,7 +51,7 @@ export function makeClientsPanel(store) {
       showError(error);
     }
   }
-  return { name: "clients", title: "Clients", root, refresh, everyMs: EVERY_MS };
+  return { name: "clients", title: "Clients", ofReplay: true, root, refresh, everyMs: EVERY_MS };
 }
 
 function nobody(state) {

@@ -77,8 +77,8 @@ export function makeFaultsPanel(store) {
     if (await set([...active, said + only])) types.value = "";
   });
   choose();
-  store.watch(({ types: all }) => all.map(({ type }) => type), (all) => known.replaceChildren(...all.filter((type) => type && type !== "other").map((type) => el("option", { value: type }))));
-  return { name: "faults", title: "Faults", root, everyMs: EVERY_MS, refresh: async () => show(await get("/api/faults")) };
+  store.watch(({ types: all }) => all.map(({ type }) => type), (all) => known.replaceChildren(...all.filter((type) => type !== "other" && type !== "(none)").map((type) => el("option", { value: type }))));
+  return { name: "faults", title: "Faults", ofReplay: true, root, everyMs: EVERY_MS, refresh: async () => show(await get("/api/faults")) };
 }
 
 function amount(done) {
