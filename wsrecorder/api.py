@@ -14,6 +14,7 @@ from wsrecorder.analysis.session import Session
 from wsrecorder.clock import Clock, SystemClock, VirtualClock
 from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.event import Kind
+from wsrecorder.core.fault import parse_faults
 from wsrecorder.core.moment import parse_duration, parse_moment
 from wsrecorder.core.playhead import parse_speed
 from wsrecorder.core.recorder import Limits, Retry
@@ -124,6 +125,8 @@ def serve(
     slow_client: str | None = None,
     client_buffer: int = 16 << 20,
     at_end: str = "stay",
+    faults: Iterable[str] = (),
+    seed: int = 0,
 ) -> Replay:
     """Return a replay that serves while its context is open.
 
@@ -159,6 +162,8 @@ def serve(
         slow_client: ``close`` or ``wait``; None closes, but waits with ``per_client`` or at speed ``max``.
         client_buffer: How far a client may lag, bytes.
         at_end: ``stay``, ``close`` or ``loop``.
+        faults: What goes wrong on purpose, such as ``["drop=1%", "disconnect=30s"]``; docs/faults.md.
+        seed: Decides which frames the faults hit.
 
     Returns:
         An async context manager with ``url``, ``state``, ``report()``, ``finished`` and ``error``.
@@ -187,6 +192,8 @@ def serve(
         slow_client=None if slow_client is None else _one_of(SlowClient, slow_client, "slow_client"),
         client_buffer_bytes=client_buffer,
         at_end=_one_of(AtEnd, at_end, "at_end"),
+        faults=parse_faults(faults),
+        seed=seed,
     )
     return Replay([_store(session, library_path(library)) for session in sessions], options, SystemClock())
 

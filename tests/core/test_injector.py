@@ -169,6 +169,14 @@ def test_a_frame_is_swapped_with_the_next_one() -> None:
     assert [json_n(payload) for payload in out] == [0, 2, 1, 4, 3]
 
 
+def test_whether_a_frame_waits_can_be_seen() -> None:
+    injector = Injector(parse_faults(["reorder=100%"]), 0)
+    injector.take(frames(1), 0)
+    assert injector.is_holding
+    injector.take(frames(1, first_seq=1), 0)
+    assert not injector.is_holding
+
+
 def test_a_frame_waits_for_one_that_is_not_dropped() -> None:
     out, counts = injected(["reorder=100%@A", "drop=100%@B"], frames(4))
     assert [json_n(payload) for payload in out] == [2, 0]

@@ -199,3 +199,8 @@ def test_within_a_cut_silence_the_place_waits_for_its_end(played_ns: int, record
 def test_without_rows_the_place_is_the_playhead() -> None:
     assert Placement(0, 0, [], [], False).recorded_ns(42) == 42
     assert Placement(0, 2, [100, 150], [1_000, 1_010], False).recorded_ns(140) == 1_010
+
+
+def test_the_next_row_is_the_first_that_is_due_later() -> None:
+    placement = Placement(0, 3, [100, 100, 150], [1_000, 1_001, 1_010], False)
+    assert [placement.next_ns(played_ns) for played_ns in (99, 100, 149)] == [1_000, 1_010, 1_010]

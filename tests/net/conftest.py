@@ -1,4 +1,4 @@
-"""The endpoint's tests run on each kind of event loop: their transports buffer and close differently."""
+"""The tests of what listens run on each kind of event loop: their transports buffer and close differently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ try:
 except ImportError:  # it is in the extra fast
     uvloop = None  # type: ignore[assignment]
 
-ON_EACH_LOOP = {"test_endpoint.py"}
+ON_EACH_LOOP = {"test_endpoint.py", "test_tap.py"}
 
 LoopFactories = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 

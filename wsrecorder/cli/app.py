@@ -38,6 +38,7 @@ _COMMANDS: Final = {
     "simulate": ("simulate",),
     "sql": ("sql",),
     "state": ("state",),
+    "tap": ("tap",),
 }
 """The modules of the commands, and which they hold."""
 

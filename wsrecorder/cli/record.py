@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wsrecorder.cli.app import app
-from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
+from wsrecorder.cli.options import Json, LibraryOption, Quiet
 from wsrecorder.cli.output import log_to_stderr, print_error, print_json, say, show_bytes, show_number
-from wsrecorder.core.dialect import TS_UNITS, Dialect
+from wsrecorder.cli.recording import dialect_of, headers_of, limits_of, max_frame_of
+from wsrecorder.core.dialect import TS_UNITS
 from wsrecorder.core.moment import parse_duration
-from wsrecorder.core.recorder import Limits, Retry
+from wsrecorder.core.recorder import Retry
 from wsrecorder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,18 +77,14 @@ def record(
 
     if into is not None and len(urls) > 1:
         raise UsageError(f"--into takes one URL, found {len(urls)}", hint="record each URL into a file of its own")
-    dialect = Dialect(
-        name="engine" if (type_path, ts_path, ts_unit, heartbeat_type) == ("type", "ts", "ms", "HEARTBEAT") else "own",
-        type_path=type_path, ts_path=ts_path, ts_unit=ts_unit, heartbeat_type=heartbeat_type or None,
-    )  # fmt: skip
     options = [
         RecordOptions(
             feed=FeedOptions(
                 url,
-                headers=_headers(header or []),
+                headers=headers_of(header or []),
                 origin=origin,
                 subprotocols=tuple(subprotocol or ()),
-                max_frame_bytes=_max_frame(max_frame),
+                max_frame_bytes=max_frame_of(max_frame),
             ),
             library=library,
             name=name,
@@ -95,9 +92,9 @@ def record(
             send=tuple(send or ()),
             retry=Retry(parse_duration(reconnect) / 1e9, parse_duration(reconnect_max) / 1e9),
             stall_s=parse_duration(stall) / 1e9,
-            limits=_limits(rotate, max_events, duration),
+            limits=limits_of(rotate, max_events, duration),
             sync=sync,
-            dialect=dialect,
+            dialect=dialect_of(type_path, ts_path, ts_unit, heartbeat_type),
             transport=choose_transport(transport),
             tool=f"wsrecorder {version('wsrecorder')}",
         )
@@ -168,44 +165,3 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         }
     facts["error"] = None if error is None else {"message": error.message, "hint": error.hint}
     return facts
-
-
-def _headers(lines: list[str]) -> dict[str, str]:
-    headers = {}
-    for line in lines:
-        key, colon, value = line.partition(":")
-        if not colon or not key.strip():
-            raise UsageError(f"{line!r} is not a header", hint='write it as --header "Name: value"')
-        headers[key.strip()] = value.strip()
-    return headers
-
-
-def _max_frame(text: str) -> int:
-    size_bytes = parse_size(text)
-    if not 0 < size_bytes <= 1 << 30:
-        raise UsageError(f"--max-frame {text} is out of range", hint="use 1 byte to 1GiB, such as 64MiB")
-    return size_bytes
-
-
-def _age_ns(part: str) -> int:
-    try:
-        return parse_duration(part)
-    except UsageError as exc:
-        raise UsageError(
-            f"--rotate {part!r} is neither a size nor a time", hint="write it as 64MiB, 5m, or both: 64MiB,5m"
-        ) from exc
-
-
-def _limits(rotate: str, max_events: int | None, duration: str | None) -> Limits:
-    segment_bytes, segment_ns = Limits().segment_bytes, Limits().segment_ns
-    for part in rotate.split(","):
-        if part.strip().lower().endswith("b"):
-            segment_bytes = parse_size(part)
-        else:
-            segment_ns = _age_ns(part)
-    if segment_bytes < 1 or segment_ns < 1:
-        raise UsageError(f"--rotate {rotate} is out of range", hint="use a size or time above 0, such as 64MiB or 5m")
-    duration_ns = None if duration is None else parse_duration(duration)
-    if duration_ns == 0:
-        raise UsageError("--duration 0 records nothing", hint="use a time above 0, such as 10m")
-    return Limits(segment_bytes=segment_bytes, segment_ns=segment_ns, max_events=max_events, duration_ns=duration_ns)

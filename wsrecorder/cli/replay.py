@@ -16,6 +16,7 @@ from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size, split_words
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_bytes, show_duration, show_number, show_speed
 from wsrecorder.cli.selecting import Where
+from wsrecorder.core.fault import parse_faults
 from wsrecorder.core.moment import parse_duration, parse_moment
 from wsrecorder.core.playhead import parse_speed
 from wsrecorder.core.timeline import Axis
@@ -33,6 +34,17 @@ _LOG: Final = logging.getLogger("wsrecorder.replay")
 
 _LOG_EVERY_S: Final = 10.0
 _CLIENTS_SHOWN: Final = 20
+_INJECTED: Final = {
+    "drop": ("frame", "dropped"),
+    "corrupt": ("frame", "altered"),
+    "duplicate": ("frame", "doubled"),
+    "reorder": ("pair", "swapped"),
+    "delay": ("frame", "delayed"),
+    "disconnect": ("client", "disconnected"),
+    "freeze": ("silence", "kept"),
+    "refuse": ("connection", "refused"),
+    "recorded": ("recorded outage", "re-enacted"),
+}
 
 
 @app.command(epilog="Example: wsrec replay latest --speed 10 --max-gap 2s")
@@ -79,6 +91,11 @@ def replay(
         AtEnd | None, typer.Option(help="Keep connections open, close them, exit, or begin again.  [default: stay]")
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end: --at-end loop.")] = False,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FAULT", help="What goes wrong, as in drop=1%@SIGNAL; docs/faults.md. Repeatable."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Decides which frames the faults hit.")] = 0,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
@@ -108,6 +125,8 @@ def replay(
         slow_client=slow_client,
         client_buffer_bytes=parse_size(client_buffer),
         at_end=AtEnd.LOOP if loop else at_end or AtEnd.STAY,
+        faults=parse_faults(fault or []),
+        seed=seed,
     )
     _replay(_find(sessions or [], library), options, quiet=quiet, as_json=as_json)
     return 0
@@ -211,6 +230,10 @@ def print_report(report: ReplayReport) -> None:
             f"{show_number(report.slow_closed, 'client')} closed for lagging too far behind (1013): "
             "a larger --client-buffer bears more, --slow-client wait has everyone wait"
         )
+    if report.faults.counts:
+        counts = report.faults.counts.items()
+        told = (f"{show_number(count, _INJECTED[kind][0])} {_INJECTED[kind][1]}" for kind, count in counts)
+        say(f"injected (seed {report.faults.seed}): {', '.join(told)}")
 
 
 def _pace(report: ReplayReport) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 from wsrecorder.core.moment import format_duration, parse_duration
 from wsrecorder.errors import UsageError
 
-__all__ = ["CUT", "FRAME_FAULTS", "Fault", "FaultKind", "check_faults", "parse_fault", "parse_faults"]
+__all__ = ["CUT", "FRAME_FAULTS", "Fault", "FaultKind", "can_be_sent", "check_faults", "parse_fault", "parse_faults"]
 
 CUT: Final = 1006
 """Stands for a connection that ends without a close frame (RFC 6455, section 7.1.5)."""
@@ -30,6 +30,11 @@ _SYNTAX: Final = (
     "write drop=1%, delay=50ms±20ms, duplicate=1%, reorder=1% or corrupt=0.1%, each also with @TYPE,TYPE; "
     "or disconnect=30s:1006, freeze=10s/60s, refuse=5s, recorded"
 )
+
+
+def can_be_sent(code: int) -> bool:
+    """Tell whether a close code may stand in a close frame (RFC 6455, section 7.4; 1012 to 1014 by IANA)."""
+    return (1000 <= code <= 1014 and code not in (1004, 1005, CUT)) or 3000 <= code <= 4999
 
 
 class FaultKind(StrEnum):
@@ -191,9 +196,8 @@ def _read_disconnect(kind: FaultKind, value: str, types: _Types) -> Fault:
 
 
 def _read_code(text: str) -> int:
-    # Those that may be sent (RFC 6455, section 7.4; 1012 to 1014 by the IANA registry), and the one that says "cut".
     code = int(text) if re.fullmatch(r"[0-9]{4}", text) else 0
-    if (1000 <= code <= 1014 and code not in (1004, 1005)) or 3000 <= code <= 4999:
+    if code == CUT or can_be_sent(code):
         return code
     raise UsageError(
         f'"{text}" is not a close code that can be sent',

@@ -89,6 +89,11 @@ class Injector:
         """Whether no fault acts on frames: they may go out as they are."""
         return not any(self._dice.values())
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether a frame waits for the next one."""
+        return bool(self._held)
+
     def take(self, frames: Iterable[Frame], now_ns: int) -> list[Due]:
         """Return what goes out when these frames are next, at monotonic ``now_ns``."""
         return [self._delayed(frame, now_ns) for frame in self._ordered(frames)]

@@ -180,11 +180,11 @@ class Recorder:
         self._next_seq += len(batch)
         self._taken += len(batch) - len(batch.marks)
         last_run = batch.runs[-1]
-        self._begin(last_run.conn)
+        self._begin(last_run.conn, last_run.direction)
         return batch
 
-    def _begin(self, conn: int = 0) -> None:
-        self._batch = batch = Batch(self._next_seq, 0, runs=[Run(0, conn, Direction.IN)])
+    def _begin(self, conn: int = 0, direction: Direction = Direction.IN) -> None:
+        self._batch = batch = Batch(self._next_seq, 0, runs=[Run(0, conn, direction)])
         # The hot path reaches each list in one step.
         self._stamps, self._payloads, self._opcodes, self._runs = (
             batch.elapsed_ns,

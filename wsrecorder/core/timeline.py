@@ -150,6 +150,10 @@ class Placement:
         recorded_ns = self.elapsed_ns[row] + played_ns - self.due_ns[row]
         return recorded_ns if row + 1 == len(self.due_ns) else min(recorded_ns, self.elapsed_ns[row + 1])
 
+    def next_ns(self, played_ns: int) -> int:
+        """Return when the first row after ``played_ns`` was received, recorded time; there must be one."""
+        return self.elapsed_ns[bisect_right(self.due_ns, played_ns)]
+
 
 class Timeline:
     """The transforms of one pass, chained: window, axis, gap cap.

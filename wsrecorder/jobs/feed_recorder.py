@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 import random
 from collections import deque
 from typing import Final
-from urllib.parse import urlsplit
 
 from wsrecorder.clock import Clock
-from wsrecorder.core.dialect import EnvelopeReader
 from wsrecorder.core.event import Batch, Opcode
 from wsrecorder.core.recorder import Recorder
 from wsrecorder.errors import FeedError, WsrecError
 from wsrecorder.jobs.record_options import FeedState, Outcome, RecordOptions
+from wsrecorder.jobs.session_ends import begin_recording, seal_recording
 from wsrecorder.net.feed import connect_feed
 from wsrecorder.net.transport import Closed, Link
-from wsrecorder.store.library import Library, new_id
-from wsrecorder.store.manifest import Health, Identity, redact_url
+from wsrecorder.store.manifest import Health, redact_url
 from wsrecorder.store.recording import Recording
-from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
 
 __all__ = ["FeedRecorder"]
 
@@ -84,8 +80,11 @@ class FeedRecorder:
         """
         try:
             self._link = await self._connect()
+            started_ns = self._recorder.started_ns + self._wall_offset_ns()
             # Making the session waits for the disk: frames that come meanwhile are stamped and kept.
-            self._recording = await asyncio.to_thread(self._begin)
+            self._recording = await asyncio.to_thread(
+                begin_recording, self.options, started_ns, self._subprotocol, self._tell_drained
+            )
         except WsrecError as exc:
             if self._link is not None:
                 await self._link.close()
@@ -163,34 +162,6 @@ class FeedRecorder:
             self._recorder.sent(payload, Opcode.TEXT, self._now_ns())
         return link
 
-    def _begin(self) -> Recording:
-        """Make the session, now that there is something to record."""
-        options = self.options
-        started_ns = self._recorder.started_ns + self._wall_offset_ns()
-        name = options.session_name
-        if options.into is None:
-            session_id, path = Library(options.library).create(name, started_ns)
-        else:
-            session_id, path = new_id(name, started_ns), options.into
-        identity = Identity(
-            id=session_id,
-            name=name,
-            feed=redact_url(options.feed.url),
-            path=urlsplit(options.feed.url).path or "/",
-            dialect=options.dialect,
-            started_ns=started_ns,
-            subprotocol=self._subprotocol,
-            host=platform.node(),
-            tool=options.tool,
-        )
-        sink: Sink
-        if options.into is None:
-            sink = ParquetSink(path, identity, options.limits, sync=options.sync)
-        else:
-            sink = DuckDbSink(path, identity)
-        _LOG.info("%s: recording into %s", self._shown_url, path)
-        return Recording(sink, EnvelopeReader(options.dialect), self._tell_drained)
-
     async def _end(self, error: WsrecError | None) -> Outcome:
         """Close the connection, seal the session."""
         assert self._recording is not None
@@ -201,16 +172,7 @@ class FeedRecorder:
         self._recorder.ended(self._now_ns())
         self._flush()
         self._health.gaps = self._recorder.gaps
-        sink = self._recording.sink
-        try:
-            # Off the loop: sealing takes its time, and other feeds go on.
-            manifest = await asyncio.to_thread(self._recording.close, self._health)
-        except WsrecError as exc:
-            exc.hint = f'{exc.hint}; then "wsrec recover {sink.path}" seals what was recorded'
-            manifest, error = sink.manifest, exc
-            manifest.count(sink.tally)  # which is what was written, whether or not any seal knows of it
-            manifest.health = self._health
-        return Outcome(manifest, sink.path, error)
+        return await seal_recording(self._recording, self._health, error)
 
     async def _tick(self) -> None:
         """Every 50 ms: flush what is old enough, look for a stall and for the end, measure the loop."""

@@ -13,6 +13,8 @@ from wsrecorder.clock import Clock
 from wsrecorder.core.distribution import Distribution
 from wsrecorder.core.player import Finished, Idle, More, Player, Reread, Send, Wait
 from wsrecorder.core.timeline import Placement, Timeline
+from wsrecorder.jobs.delivery import Delivery
+from wsrecorder.jobs.faults import Faults
 from wsrecorder.jobs.programme import PlayBatch, Programme, ReadAhead
 from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions
 from wsrecorder.net.client import Client
@@ -42,6 +44,7 @@ class Playback:
         stop_ns: Where to end, not included; None is as far as the sessions go.
         types: Only messages of these types; None is all.
         speed: Session seconds per wall second, or infinity.
+        faults: What goes wrong on its way to the clients; None is nothing ever.
     """
 
     def __init__(
@@ -56,15 +59,14 @@ class Playback:
         stop_ns: int | None,
         types: frozenset[str] | None,
         speed: float,
+        faults: Faults | None = None,
     ) -> None:
         self.player = Player(start_ns=start_ns, speed=speed, loop=options.at_end is AtEnd.LOOP)
         self.frames_sent = 0
         self.lateness = Distribution()
         self.is_over = False
-        self._endpoint = endpoint
         self._options = options
         self._clock = clock
-        self._to = to
         self._stop_ns = stop_ns
         self._changed = asyncio.Event()
         self._reader = ReadAhead(programme, types, stop_ns)
@@ -74,6 +76,10 @@ class Playback:
         self._playing_ns = 0
         self._session_ns = 0
         self._last: tuple[int, int] | None = None
+        self._delivery = Delivery(
+            endpoint, clock, faults,
+            to=to, next_ns=self._next_ns, speed=lambda: self.player.speed, max_gap_ns=options.max_gap_ns,
+        )  # fmt: skip
 
     async def run(self) -> None:
         """Play until the end, once; a seek or restart after that wants another call.
@@ -82,13 +88,18 @@ class Playback:
             SessionError: A session cannot be read any further.
         """
         clock, player = self._clock, self.player
-        while not isinstance(step := player.next_step(clock.now_ns()), Finished):
-            match step:
+        while True:
+            match player.next_step(clock.now_ns()):
+                case Finished() if player.is_stopped or self._delivery.is_empty:
+                    break
+                case Finished():
+                    self._changed.clear()
+                    await self._delivery.drain(self._changed)
                 case Send(start, stop):
                     await self._send(start, stop)
                 case Wait(until_ns):
                     self._changed.clear()
-                    await clock.sleep_until(until_ns, wake=self._changed)
+                    await self._delivery.wait(until_ns, self._changed)
                 case Idle():
                     self._changed.clear()
                     await self._changed.wait()
@@ -143,6 +154,7 @@ class Playback:
         """End the playback and its reading."""
         self.player.stop()
         self._note_control()
+        self._delivery.close()
         self._reader.close()
 
     def _note_control(self) -> None:
@@ -152,6 +164,9 @@ class Playback:
     def position_ns(self) -> int:
         """Return where the playhead stands in the recording, session time, ns."""
         return self._placement.recorded_ns(self.player.position(self._clock.now_ns()))
+
+    def _next_ns(self) -> int:
+        return self._placement.next_ns(self.player.position(self._clock.now_ns()))
 
     def measured(self) -> tuple[float, float]:
         """Return wall time spent playing and session time played, pauses left out, seconds."""
@@ -163,6 +178,7 @@ class Playback:
         self._placement = _NOTHING
         self._last = None
         self._reader.begin(from_ns)
+        self._delivery.begin_pass(from_ns)
 
     async def _feed(self) -> None:
         batch = await self._reader.take()
@@ -176,9 +192,8 @@ class Playback:
     async def _send(self, start: int, stop: int) -> None:
         assert self._batch is not None
         first_row = self._placement.start
-        frames, first, after = self._batch.frames(first_row + start, first_row + stop, self._clock.wall_ns())
         began_ns = self._clock.now_ns()
-        waited_ns = await self._endpoint.broadcast(frames, first, after, self._to)
+        waited_ns = await self._delivery.send(self._batch, first_row + start, first_row + stop)
         now_ns = self._clock.now_ns()
         for late_ns, rows in self.player.lateness(now_ns - waited_ns):
             self.lateness.record(late_ns, rows)

@@ -42,6 +42,7 @@ class PlayBatch:
 
     Attributes:
         elapsed_ns: When each was received, session time, ns.
+        seqs: The sequence number of each in its session.
         sent_us: When each says it was sent, or `NO_TIME`; empty if nobody asked.
 
     Args:
@@ -52,11 +53,17 @@ class PlayBatch:
 
     def __init__(self, rows: Any, *, wants_sent: bool, restamper: Restamper | None) -> None:
         self.elapsed_ns = int64_view(rows.column("elapsed_ns"))
+        self.seqs = int64_view(rows.column("seq"))
         self.sent_us: Sequence[int] = times_us(rows.column("sent_at"), NO_TIME) if wants_sent else ()
         self._rows = rows
         self._restamper = restamper
         self._is_text = text_opcodes(rows)
         self._frames = None if restamper else frame_columns(rows.column("text"), rows.column("binary"), self._is_text)
+
+    def types(self, start: int, stop: int) -> list[str | None]:
+        """Return the types of the rows ``[start, stop)``."""
+        found: list[str | None] = self._rows.column("type").slice(start, stop - start).to_pylist()
+        return found
 
     def frames(self, start: int, stop: int, wall_ns: int) -> tuple[Frames, int, int]:
         """Return frames that hold the rows ``[start, stop)``, and where they stand in them.
@@ -168,9 +175,8 @@ class Programme:
             types: Only messages of these types; None is all.
         """
         wants_sent = self._options.axis is Axis.SENT
-        columns = ["elapsed_ns", "text", "binary", "detail"]
+        columns = ["seq", "elapsed_ns", "type", "text", "binary", "detail"]
         columns += ["received_ns"] * (self._restamper is not None) + ["sent_at"] * wants_sent
-        columns += ["seq"] * any(not manifest.sealed for manifest in self._manifests)
         streams = []
         for store, manifest in zip(self._stores, self._manifests, strict=True):
             shift_ns = manifest.identity.started_ns - self._began_ns

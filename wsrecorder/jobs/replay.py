@@ -14,6 +14,8 @@ from wsrecorder.core.distribution import Distribution
 from wsrecorder.core.moment import parse_moment
 from wsrecorder.core.playhead import parse_speed
 from wsrecorder.errors import UsageError, WsrecError
+from wsrecorder.jobs.faults import Faults
+from wsrecorder.jobs.outages import read_outages
 from wsrecorder.jobs.playback import Playback
 from wsrecorder.jobs.programme import Programme
 from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions, ReplayReport, ReplayState
@@ -45,6 +47,7 @@ class Replay:
 
     Attributes:
         endpoint: Where clients connect.
+        faults: What goes wrong on purpose; can be changed at any time.
         finished: Set when everything was played (never with ``at_end`` loop), or cannot be played any
             further; with a playback for each client, while none of them plays.
         over: Set when the replay should end by itself: everything was played with ``at_end`` exit, or
@@ -82,6 +85,10 @@ class Replay:
         self.endpoint = Endpoint(
             endpoint_options, now_ns=clock.now_ns, wall_ns=clock.wall_ns, heartbeat=programme.heartbeat()
         )
+        self.faults = Faults(
+            options.faults, options.seed, self.endpoint, clock,
+            read_outages=lambda: read_outages(stores), check_types=programme.check_types, on_error=self._fail,
+        )  # fmt: skip
         self._tasks: set[asyncio.Task[None]] = set()
         self._own: dict[int, Playback] = {}
         self._playing: set[int] = set()
@@ -96,12 +103,14 @@ class Replay:
         return self.endpoint.url
 
     async def __aenter__(self) -> Self:
+        await self.faults.prepare()
         if self.options.per_client:
             self.endpoint.on_join = self._begin_own
             self.endpoint.on_leave = self._end_own
         else:
             self.shared = self._playback(None, self.options.speed, *self._window, self.options.types)
         await self.endpoint.__aenter__()
+        self.faults.begin()
         if self.shared is not None:
             self._start(self._play_shared(self.shared))
         return self
@@ -111,6 +120,7 @@ class Replay:
     ) -> None:
         for playback in self._playbacks:
             playback.close()
+        await self.faults.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -201,7 +211,7 @@ class Replay:
     ) -> Playback:
         return Playback(
             self._programme, self.endpoint, self.options, self._clock,
-            to=to, start_ns=start_ns, stop_ns=stop_ns, types=types, speed=speed,
+            to=to, start_ns=start_ns, stop_ns=stop_ns, types=types, speed=speed, faults=self.faults,
         )  # fmt: skip
 
     async def _play(self, playback: Playback) -> bool:
@@ -284,6 +294,7 @@ class Replay:
             lateness=lateness,
             clients=self.endpoint.stats(),
             slow_closed=self.endpoint.slow_closed,
+            faults=self.faults.report(),
         )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from wsrecorder.core.distribution import Distribution
+from wsrecorder.core.fault import Fault
 from wsrecorder.core.moment import Moment
 from wsrecorder.core.timeline import Axis
 from wsrecorder.net.endpoint_options import SlowClient
@@ -14,7 +15,7 @@ from wsrecorder.net.endpoint_options import SlowClient
 if TYPE_CHECKING:
     from wsrecorder.net.client import ClientStats  # not for its looks alone: it would load the WebSocket library
 
-__all__ = ["AtEnd", "ReplayOptions", "ReplayReport", "ReplayState"]
+__all__ = ["AtEnd", "FaultReport", "ReplayOptions", "ReplayReport", "ReplayState"]
 
 
 class AtEnd(StrEnum):
@@ -49,6 +50,8 @@ class ReplayOptions:
         slow_client: What to do with a client that lags too far; None decides by speed and mode.
         client_buffer_bytes: How far a client may lag.
         at_end: What happens when everything was played.
+        faults: What goes wrong on purpose, from the start.
+        seed: Decides which frames the faults hit.
     """
 
     host: str = "127.0.0.1"
@@ -69,6 +72,8 @@ class ReplayOptions:
     slow_client: SlowClient | None = None
     client_buffer_bytes: int = 16 << 20
     at_end: AtEnd = AtEnd.STAY
+    faults: tuple[Fault, ...] = ()
+    seed: int = 0
 
     @property
     def slow_client_policy(self) -> SlowClient:
@@ -109,6 +114,25 @@ class ReplayState:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultReport:
+    """What went wrong on purpose.
+
+    Attributes:
+        seed: Decided which frames were hit.
+        active: The faults that were active last, as they are written.
+        counts: How often each kind that has ever been active was injected; see `Faults.counts`.
+    """
+
+    seed: int = 0
+    active: tuple[str, ...] = ()
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, ready for JSON."""
+        return {"seed": self.seed, "active": list(self.active), "counts": self.counts}
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayReport:
     """What a replay measured of itself.
 
@@ -122,6 +146,7 @@ class ReplayReport:
         lateness: Of frames that had a deadline.
         clients: What each client was sent.
         slow_closed: Clients closed because they lagged too far.
+        faults: What went wrong on purpose.
     """
 
     frames_sent: int
@@ -133,6 +158,7 @@ class ReplayReport:
     lateness: Distribution
     clients: list[ClientStats]
     slow_closed: int
+    faults: FaultReport = field(default_factory=FaultReport)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON; durations in ms."""
@@ -146,6 +172,7 @@ class ReplayReport:
             "frames_per_s": round(self.frames_sent / self.playing_s, 1) if self.playing_s else None,
             "lateness_ms": self.lateness.summary_ms(),
             "slow_closed": self.slow_closed,
+            "faults": self.faults.to_dict(),
             "clients": [
                 {
                     "number": client.number,

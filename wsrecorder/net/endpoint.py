@@ -13,7 +13,6 @@ holds is closed with 1013 and the others do not notice (``SlowClient.CLOSE``); o
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,13 +22,12 @@ from typing import Self
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode
-from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
-from wsrecorder.errors import EndpointError
+from wsrecorder.net.admission import Admission
 from wsrecorder.net.client import Client, ClientConnection, ClientStats
 from wsrecorder.net.endpoint_options import EndpointOptions, SlowClient
 from wsrecorder.net.framing import Frames, frame_one
+from wsrecorder.net.listening import cannot_listen
 
 __all__ = ["Endpoint", "EndpointOptions", "Heartbeat", "SlowClient"]
 
@@ -70,6 +68,8 @@ class Endpoint:
         on_leave: Called with each client that has gone.
         clients_served: How many clients have come so far.
         slow_closed: How many were closed because they lagged too far behind.
+        admission: Answers handshakes, and can refuse them.
+        is_silent: Whether no heartbeats are sent for now.
         departed: Of the clients that have gone, the last thousand.
 
     Raises:
@@ -85,10 +85,12 @@ class Endpoint:
         heartbeat: Heartbeat | None = None,
     ) -> None:
         self.options = options
+        self.admission = Admission(options.path, options.subprotocol, now_ns)
         self.on_join: Callable[[Client], None] | None = None
         self.on_leave: Callable[[Client], None] | None = None
         self.clients_served = 0
         self.slow_closed = 0
+        self.is_silent = False
         self.departed: deque[ClientStats] = deque(maxlen=_KEPT_STATS)
         self._now_ns = now_ns
         self._wall_ns = wall_ns
@@ -113,8 +115,8 @@ class Endpoint:
                 self._attend,
                 options.host,
                 options.port,
-                process_request=self._answer_request,
-                select_subprotocol=self._select_subprotocol,
+                process_request=self.admission.answer,
+                select_subprotocol=self.admission.select_subprotocol,
                 create_connection=self._open_connection,  # type: ignore[arg-type]  # a factory does: it is only called
                 extensions=[deflate] if options.compression else None,
                 compression=None,
@@ -126,7 +128,7 @@ class Endpoint:
                 logger=_library_log,
             )
         except OSError as exc:
-            raise _cannot_listen(options, exc) from exc
+            raise cannot_listen(options.host, options.port, exc) from exc
         return self
 
     async def __aexit__(
@@ -157,6 +159,22 @@ class Endpoint:
     async def close_clients(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
         """Close all clients, within the time allowed, and go on serving."""
         await asyncio.gather(*(c.close(code, reason, self.options.close_timeout_s) for c in self.clients))
+
+    def dismiss(self, clients: Sequence[Client], code: int, reason: str = "") -> int:
+        """Close clients, without waiting for it; nothing more is sent to them.
+
+        Args:
+            clients: Which; those that are closing already are left alone.
+            code: Close code; 1006 cuts the connections without a close frame (RFC 6455, section 7.1.5).
+            reason: Reason beside the code.
+
+        Returns:
+            How many were closed.
+        """
+        leaving = [client for client in clients if client.is_open]
+        for client in leaving:
+            self._dismiss(client, code, reason)
+        return len(leaving)
 
     # What there is to see.
 
@@ -237,6 +255,9 @@ class Endpoint:
 
     def _dismiss(self, client: Client, code: int, reason: str) -> None:
         client.leave()  # at once: the task below runs later
+        if code == CloseCode.ABNORMAL_CLOSURE:
+            client.abort()
+            return
         task = asyncio.create_task(client.close(code, reason, self.options.close_timeout_s))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -248,18 +269,6 @@ class Endpoint:
         self._sockets.add(connection)
         connection.connection_lost_waiter.add_done_callback(lambda _: self._sockets.discard(connection))
         return connection
-
-    def _answer_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        upgrades = ",".join(request.headers.get_all("Upgrade"))
-        if "websocket" not in upgrades.lower():
-            return connection.respond(404, "Not Found\n")
-        if request.path.partition("?")[0] != self.options.path:
-            return connection.respond(403, f"This endpoint is at {self.options.path}\n")
-        return None
-
-    def _select_subprotocol(self, connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-        # By default the library refuses who does not offer it; the live server need not.
-        return next((subprotocol for subprotocol in offered if subprotocol == self.options.subprotocol), None)
 
     async def _attend(self, connection: ServerConnection) -> None:
         """See to one client from its accept to its end."""
@@ -297,7 +306,7 @@ class Endpoint:
                 self._send_heartbeat(client)
 
     def _send_heartbeat(self, client: Client) -> None:
-        if self._heartbeat is None or not client.is_open:
+        if self._heartbeat is None or self.is_silent or not client.is_open:
             return
         payload = self._heartbeat(client.latency_ms, self._wall_ns())
         if payload is not None:
@@ -306,18 +315,3 @@ class Endpoint:
     def _tell(self) -> None:
         self._has_news.set()
         self._has_news = asyncio.Event()
-
-
-def _cannot_listen(options: EndpointOptions, exc: OSError) -> EndpointError:
-    where = f"{options.host}:{options.port}"
-    match exc.errno:
-        case errno.EADDRINUSE:
-            return EndpointError(
-                f"port {options.port} on {options.host} is in use",
-                hint="stop what listens there, or choose another with --port (0 takes a free one)",
-            )
-        case errno.EACCES | errno.EPERM:
-            return EndpointError(f"listening on {where} is not permitted", hint="choose a port above 1023 with --port")
-    return EndpointError(
-        f"cannot listen on {where}: {exc.strerror or exc}", hint="choose an address of this machine with --host"
-    )

@@ -74,6 +74,13 @@ class Frames:
             last = self._deflated[window_bits] = (start, stop, deflated)
         return last[2]
 
+    def payload(self, row: int) -> tuple[bytes, bool] | None:
+        """Return a row's payload, and whether it goes out as text; None if the row sends nothing."""
+        plain = self._wire[self._offsets[row] : self._offsets[row + 1]]
+        if not plain:
+            return None
+        return bytes(plain[_header_size(plain[1]) :]), plain[0] == _FIN | Opcode.TEXT
+
     def slices(self, start: int, stop: int, limit_bytes: int) -> Iterator[tuple[int, int]]:
         """Cut the rows ``[start, stop)`` into ranges of at most ``limit_bytes``, or one row if it is larger."""
         offsets = self._offsets

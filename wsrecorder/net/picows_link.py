@@ -16,13 +16,11 @@ import picows
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from wsrecorder.core.event import Opcode
+from wsrecorder.net.inflater import Inflater
 from wsrecorder.net.refusal import refusal
 from wsrecorder.net.transport import PING_INTERVAL_S, PING_TIMEOUT_S, Closed, FeedOptions, Receiver
 
 __all__ = ["PicowsLink", "open_link"]
-
-_TAIL: Final = b"\x00\x00\xff\xff"
-"""What a sender cuts off the end of a deflated message (RFC 7692, section 7.2.1)."""
 
 _CONTINUATION: Final = 0
 _CLOSE: Final = 8
@@ -36,29 +34,6 @@ _LOGGER.addHandler(logging.NullHandler())
 _LOGGER.propagate = False
 
 
-class _Inflater:
-    """Inflates messages of one connection (RFC 7692)."""
-
-    def __init__(self, *, keeps_context: bool, max_bytes: int) -> None:
-        self._keeps_context = keeps_context
-        self._max_bytes = max_bytes
-        self._zlib = zlib.decompressobj(wbits=-15)
-
-    def inflate(self, payload: bytes) -> bytes:
-        """Return a message's bytes.
-
-        Raises:
-            zlib.error: It is not deflated.
-            OverflowError: It is over the limit.
-        """
-        message = self._zlib.decompress(payload + _TAIL, self._max_bytes + 1)
-        if len(message) > self._max_bytes or self._zlib.unconsumed_tail:
-            raise OverflowError
-        if not self._keeps_context:
-            self._zlib = zlib.decompressobj(wbits=-15)
-        return message
-
-
 class PicowsLink(WSListener):
     """An open connection to a feed, over ``picows``."""
 
@@ -69,7 +44,7 @@ class PicowsLink(WSListener):
         self._max_bytes = options.max_frame_bytes
         extensions = response.headers.get("Sec-WebSocket-Extensions", "")
         self._inflater = (
-            _Inflater(keeps_context="server_no_context_takeover" not in extensions, max_bytes=options.max_frame_bytes)
+            Inflater(keeps_context="server_no_context_takeover" not in extensions, max_bytes=options.max_frame_bytes)
             if "permessage-deflate" in extensions
             else None
         )

@@ -13,7 +13,7 @@ from wsrecorder.errors import UsageError
 from wsrecorder.store.schema import COLUMNS
 from wsrecorder.store.segment import SegmentInfo
 
-__all__ = ["Selection"]
+__all__ = ["Selection", "is_among"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +88,17 @@ class Selection:
         if self.end_ns is not None:
             yield pc.less(batch.column("elapsed_ns"), self.end_ns)
         if self.types is not None:
-            yield _is_among(batch.column("type"), self.types)
+            yield is_among(batch.column("type"), self.types)
         if self.exclude:
-            yield pc.invert(_is_among(batch.column("type"), self.exclude))
+            yield pc.invert(is_among(batch.column("type"), self.exclude))
         if self.kinds is not None:
-            yield _is_among(batch.column("kind"), self.kinds)
+            yield is_among(batch.column("kind"), self.kinds)
         if self.direction is not None:
-            yield _is_among(batch.column("direction"), (self.direction,))
+            yield is_among(batch.column("direction"), (self.direction,))
 
 
-def _is_among(column: pa.Array, words: Iterable[str]) -> pa.Array:
+def is_among(column: pa.Array, words: Iterable[str]) -> pa.Array:
+    """Return an Arrow array of booleans: which rows of a column of words hold one of these; null is none."""
     if pa.types.is_dictionary(column.type):
         # Each word is looked up once, not once a row.
         hits = pc.is_in(column.dictionary, value_set=pa.array(list(words), pa.string()))

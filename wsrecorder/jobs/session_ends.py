@@ -1,0 +1,82 @@
+"""Making the session that a recording goes into, and sealing it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+from wsrecorder.core.dialect import EnvelopeReader
+from wsrecorder.errors import WsrecError
+from wsrecorder.jobs.record_options import Outcome, RecordOptions
+from wsrecorder.store.library import Library, new_id
+from wsrecorder.store.manifest import Health, Identity, redact_url
+from wsrecorder.store.recording import Recording
+from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
+
+__all__ = ["begin_recording", "seal_recording"]
+
+_LOG: Final = logging.getLogger("wsrecorder.record")
+
+
+def begin_recording(
+    options: RecordOptions, started_ns: int, subprotocol: str | None, on_drained: Callable[[], None]
+) -> Recording:
+    """Make a session, now that there is something to record; blocks until the disk has it.
+
+    Args:
+        options: What to record and how.
+        started_ns: UTC of its beginning, ns since the epoch.
+        subprotocol: The subprotocol that the server chose.
+        on_drained: Called on the writer thread when there is room again.
+
+    Raises:
+        WsrecError: It cannot be made.
+    """
+    name = options.session_name
+    if options.into is None:
+        session_id, path = Library(options.library).create(name, started_ns)
+    else:
+        session_id, path = new_id(name, started_ns), options.into
+    url = options.feed.url
+    identity = Identity(
+        id=session_id,
+        name=name,
+        feed=redact_url(url),
+        path=urlsplit(url).path or "/",
+        dialect=options.dialect,
+        started_ns=started_ns,
+        subprotocol=subprotocol,
+        host=platform.node(),
+        tool=options.tool,
+    )
+    sink: Sink
+    if options.into is None:
+        sink = ParquetSink(path, identity, options.limits, sync=options.sync)
+    else:
+        sink = DuckDbSink(path, identity)
+    _LOG.info("%s: recording into %s", redact_url(url), path)
+    return Recording(sink, EnvelopeReader(options.dialect), on_drained)
+
+
+async def seal_recording(recording: Recording, health: Health, error: WsrecError | None) -> Outcome:
+    """Write what is left, seal the session, and return how it ended.
+
+    Args:
+        recording: All of it was handed over.
+        health: How it fared.
+        error: What ended it, or None.
+    """
+    sink = recording.sink
+    try:
+        # Off the loop: sealing takes its time, and other feeds go on.
+        manifest = await asyncio.to_thread(recording.close, health)
+    except WsrecError as exc:
+        exc.hint = f'{exc.hint}; then "wsrec recover {sink.path}" seals what was recorded'
+        manifest, error = sink.manifest, exc
+        manifest.count(sink.tally)  # which is what was written, whether or not any seal knows of it
+        manifest.health = health
+    return Outcome(manifest, sink.path, error)

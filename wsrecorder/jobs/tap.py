@@ -1,0 +1,250 @@
+"""Tap a live server: clients talk to it through us, and both directions are recorded into one session.
+
+The session begins with the first client. The order of its events is that of arrival at the tap, over all
+connections and both directions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from wsrecorder.clock import Clock
+from wsrecorder.core.event import Batch, Direction
+from wsrecorder.core.tap_recorder import TapRecorder
+from wsrecorder.errors import WsrecError
+from wsrecorder.jobs.record_options import Outcome
+from wsrecorder.jobs.session_ends import begin_recording, seal_recording
+from wsrecorder.jobs.tap_options import TapClient, TapJobOptions, TapState, TapSummary
+from wsrecorder.net.tap import Tap
+from wsrecorder.net.tap_receiver import Opened
+from wsrecorder.net.transport import Closed
+from wsrecorder.store.manifest import Health, redact_url
+from wsrecorder.store.recording import Recording
+
+__all__ = ["TapJob", "tap"]
+
+_LOG: Final = logging.getLogger("wsrecorder.tap")
+
+_TICK_NS: Final = 50_000_000
+
+
+async def tap(
+    options: TapJobOptions, clock: Clock, stop: asyncio.Event, on_started: Callable[[TapJob], None] | None = None
+) -> TapSummary:
+    """Tap a server until ``stop`` is set or a limit is reached.
+
+    Clients that are connected then are closed with 1012, as a server that restarts would.
+
+    Args:
+        options: What to tap and how.
+        clock: Where the time comes from.
+        stop: Set it to close, seal and return.
+        on_started: Told the job, whose ``state`` can be shown, once it listens.
+
+    Raises:
+        EndpointError: The address or port cannot be had.
+    """
+    return await TapJob(options, clock).run(stop, on_started)
+
+
+class TapJob:
+    """A tap and its recording.
+
+    Args:
+        options: What to tap and how.
+        clock: Where the time comes from.
+    """
+
+    def __init__(self, options: TapJobOptions, clock: Clock) -> None:
+        self.options = options
+        self._clock = clock
+        self._recorder = TapRecorder(options.record.limits, clock.now_ns())
+        self._tap = Tap(options.tap, self, clock.now_ns)
+        self._recording: Recording | None = None
+        self._making: asyncio.Task[None] | None = None
+        self._early: deque[Batch] = deque()  # taken before there was a session to write them into
+        self._error: WsrecError | None = None
+        self._health = Health()
+        self._messages = {Direction.IN: 0, Direction.OUT: 0}
+        self._clients = 0
+        self._paused_ns: int | None = None
+        self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    # What the tap tells (see net.tap_receiver).
+
+    def on_open(self, opened: Opened, arrival_ns: int) -> int:
+        """Mark that a connection opened."""
+        if self._making is None:
+            self._recorder.started_ns = arrival_ns
+            self._making = self._loop.create_task(self._begin(opened))
+        self._clients += 1
+        conn = self._recorder.joined(
+            arrival_ns,
+            {
+                "url": redact_url(self._url(opened)),
+                "subprotocol": opened.subprotocol,
+                "deflate": opened.is_deflated,
+                "client": opened.address,
+            },
+        )
+        _LOG.info("connection %d: %s opened %s", conn, opened.address, redact_url(opened.target))
+        return conn
+
+    def on_message(self, conn: int, direction: Direction, payload: bytes, opcode: int, arrival_ns: int) -> None:
+        """Record a message."""
+        self._messages[direction] += 1
+        if self._recorder.message(conn, direction, payload, opcode, arrival_ns):
+            self._flush()
+
+    def on_dropped(self, conn: int, direction: Direction, size_bytes: int, cause: str, arrival_ns: int) -> None:
+        """Record that a message went by whose content is not known."""
+        self._recorder.dropped(conn, direction, arrival_ns, {"cause": cause, "size_bytes": size_bytes})
+        _LOG.warning("connection %d: %s was passed on and not recorded", conn, cause)
+
+    def on_close(self, conn: int, closed: Closed, arrival_ns: int) -> None:
+        """Mark that a connection ended."""
+        self._recorder.left(conn, arrival_ns, code=closed.code, reason=closed.reason, cause=closed.cause)
+        _LOG.info("connection %d: %s (code %d)", conn, closed.cause, closed.code)
+
+    # From start to end.
+
+    async def run(self, stop: asyncio.Event, on_started: Callable[[TapJob], None] | None = None) -> TapSummary:
+        """Tap until ``stop`` is set or a limit is reached; see `tap`."""
+        async with self._tap:
+            if on_started is not None:
+                on_started(self)
+            stopper = asyncio.create_task(_forward(stop, self._stop))
+            ticker = asyncio.create_task(self._tick())
+            try:
+                await self._stop.wait()
+            finally:
+                stopper.cancel()
+                ticker.cancel()
+                await self._tap.close()
+        return TapSummary(await self._end(), self.state)
+
+    async def _begin(self, opened: Opened) -> None:
+        """Make the session; messages that come meanwhile are stamped and kept."""
+        options = self.options.record
+        options = replace(options, feed=replace(options.feed, url=self._url(opened)), name=options.session_name)
+        started_ns = self._recorder.started_ns + self._wall_offset_ns()
+        try:
+            self._recording = await asyncio.to_thread(
+                begin_recording, options, started_ns, opened.subprotocol, self._tell_drained
+            )
+        except WsrecError as exc:
+            self._error = exc
+            self._stop.set()
+        self._flush()
+
+    async def _end(self) -> Outcome:
+        """Seal the session."""
+        if self._making is None:
+            return Outcome(None, None, None)
+        await self._making
+        if self._recording is None:
+            return Outcome(None, None, self._error)
+        self._recorder.ended(self._clock.now_ns())
+        self._flush()
+        self._health.gaps = self._recorder.gaps
+        return await seal_recording(self._recording, self._health, self._recording.error)
+
+    async def _tick(self) -> None:
+        """Every 50 ms: flush what is old enough, look for the end, measure the loop."""
+        duration_ns = self.options.record.limits.duration_ns
+        due_ns = began_ns = self._clock.now_ns()
+        while True:
+            due_ns = max(due_ns + _TICK_NS, self._clock.now_ns())
+            await self._clock.sleep_until(due_ns)
+            now_ns = self._clock.now_ns()
+            late_ms = round((now_ns - due_ns) / 1e6, 3)
+            self._health.longest_stall_ms = max(self._health.longest_stall_ms, late_ms)
+            if self._recorder.is_due(now_ns):
+                self._flush()
+            if duration_ns is not None and now_ns - began_ns >= duration_ns:
+                self._stop.set()
+
+    def _flush(self) -> None:
+        """Hand what was collected to the writer; hold everybody back when it cannot keep up."""
+        batch = self._recorder.take(self._wall_offset_ns())
+        if self._recorder.complete:
+            self._stop.set()
+        if batch is not None:
+            self._early.append(batch)
+        if self._recording is None:
+            return  # the session is being made
+        try:
+            while self._early:
+                if not self._recording.offer(self._early.popleft()) and self._paused_ns is None:
+                    self._paused_ns = self._clock.now_ns()
+                    self._tap.hold_back()
+        except WsrecError:
+            self._stop.set()
+
+    def _tell_drained(self) -> None:
+        """Called on the writer thread."""
+        self._loop.call_soon_threadsafe(self._on_drained)
+
+    def _on_drained(self) -> None:
+        """Read on: the writer has caught up, or has failed."""
+        if self._paused_ns is not None:
+            self._health.paused_ms += (self._clock.now_ns() - self._paused_ns) / 1e6
+            self._paused_ns = None
+            self._tap.read_on()
+        if self._recording is not None and self._recording.error is not None:
+            self._stop.set()
+
+    def _wall_offset_ns(self) -> int:
+        return self._clock.wall_ns() - self._clock.now_ns()
+
+    def _url(self, opened: Opened) -> str:
+        """Return what a client asked for as a URL of the server."""
+        path, _, query = opened.target.partition("?")
+        return urlunsplit(urlsplit(self.options.tap.upstream)._replace(path=path, query=query, fragment=""))
+
+    @property
+    def shown_upstream(self) -> str:
+        """The server's URL, without credentials."""
+        return redact_url(self.options.tap.upstream)
+
+    @property
+    def state(self) -> TapState:
+        """How it stands now."""
+        recording = self._recording
+        return TapState(
+            url=self._tap.url,
+            clients=[
+                TapClient(
+                    conn=tunnel.conn,
+                    address=tunnel.opened.address,
+                    target=tunnel.opened.target,
+                    messages_in=tunnel.from_server.messages,
+                    messages_out=tunnel.to_server.messages,
+                    waiting_bytes=connection.client.waiting_bytes,
+                )
+                for connection in self._tap.connections
+                if connection.is_open and (tunnel := connection.tunnel) is not None
+            ],
+            clients_served=self._clients,
+            refused=self._tap.refused,
+            messages_in=self._messages[Direction.IN],
+            messages_out=self._messages[Direction.OUT],
+            size_bytes=recording.sink.tally.size_bytes if recording else 0,
+            disk_bytes=recording.sink.size_bytes if recording else 0,
+            added=self._tap.added,
+            gaps=self._recorder.gaps,
+            types=dict(recording.sink.tally.types) if recording else {},
+            path=recording.sink.path if recording else None,
+        )
+
+
+async def _forward(source: asyncio.Event, target: asyncio.Event) -> None:
+    await source.wait()
+    target.set()

@@ -1,0 +1,302 @@
+"""One client that goes through a tap, from its request to its end.
+
+A connection moves on through these states, and from each of them straight to the last::
+
+    ASKED      the client's request is read; nothing is known of the server yet
+    CALLING    the server is being connected to; the client is not read
+    ANSWERED   the request was passed on; the server's answer is read, and passed on as it is
+    OPEN       the answer was 101: frames go by and are recorded
+    PLAIN      the answer was another, or the request no handshake: bytes go by, nothing is recorded
+    ENDED      one side is gone, or the tap ends
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any, Final
+
+from wsrecorder.core.distribution import Distribution
+from wsrecorder.net.http_head import END, HttpHead
+from wsrecorder.net.tap_handshake import answer, forwarded
+from wsrecorder.net.tap_options import TapOptions
+from wsrecorder.net.tap_receiver import Opened, TapReceiver
+from wsrecorder.net.tap_side import Hold, Side
+from wsrecorder.net.tap_tunnel import TapTunnel
+
+__all__ = ["TapConnection"]
+
+_LOG: Final = logging.getLogger("wsrecorder.tap")
+
+_MOST_HEAD_BYTES: Final = 64 << 10
+_LINGER_S: Final = 10.0
+"""How long a side may stay half open: WebSockets have no use for it beyond a last answer."""
+
+
+class _State(Enum):
+    ASKED = auto()
+    CALLING = auto()
+    ANSWERED = auto()
+    OPEN = auto()
+    PLAIN = auto()
+    ENDED = auto()
+
+
+class TapConnection:
+    """One client and its connection to the server.
+
+    Args:
+        options: How the server is reached.
+        receiver: Told what goes by.
+        added: Takes the time from arrival to write of each message.
+        now_ns: Monotonic time, ns.
+        tls: How a server behind TLS is checked; None for a plain one.
+        on_gone: Told when nothing is left of it.
+
+    Attributes:
+        client: The socket to the client.
+        server: The socket to the server.
+        tunnel: What goes by, once frames do.
+        refused: Status of an answer to a handshake that was not 101, or None.
+    """
+
+    def __init__(
+        self,
+        options: TapOptions,
+        receiver: TapReceiver,
+        added: Distribution,
+        *,
+        now_ns: Callable[[], int],
+        tls: ssl.SSLContext | None,
+        on_gone: Callable[[TapConnection], None],
+    ) -> None:
+        self._options = options
+        self._receiver = receiver
+        self._added = added
+        self._now_ns = now_ns
+        self._tls = tls
+        self._on_gone = on_gone
+        self._state = _State.ASKED
+        self._head = bytearray()
+        self._early = b""  # what the client sent beyond its request
+        self._request: HttpHead | None = None
+        self._is_half_open = False
+        self._call: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.tunnel: TapTunnel | None = None
+        self.refused: int | None = None
+        self.client = self._side(self._client_connected, self._take_request)
+        self.server = self._side(self._server_connected, self._take_answer)
+        self.client.other, self.server.other = self.server, self.client
+
+    def _side(self, on_connected: Callable[[], None], on_data: Callable[[bytes], None]) -> Side:
+        def on_eof() -> bool:
+            return self._pass_eof_on(side)
+
+        def on_lost(exc: Exception | None) -> None:
+            self._lost(side, exc)
+
+        side = Side(
+            self._options.buffer_bytes, on_connected=on_connected, on_data=on_data, on_eof=on_eof, on_lost=on_lost
+        )
+        return side
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames go by."""
+        return self._state is _State.OPEN
+
+    # The handshake.
+
+    def _client_connected(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._options.open_timeout_s, self._give_up_on_request)
+
+    def _give_up_on_request(self) -> None:
+        if self._state is _State.ASKED:
+            self.client.end()
+
+    def _take_request(self, data: bytes) -> None:
+        self._head += data
+        end = self._head.find(END)
+        if end < 0 and len(self._head) <= _MOST_HEAD_BYTES:
+            return
+        head, self._early = bytes(self._head[: end + len(END)]), bytes(self._head[end + len(END) :])
+        self._head.clear()
+        try:
+            if end < 0:
+                raise ValueError(f"no end within {_MOST_HEAD_BYTES:,} bytes")
+            self._request = HttpHead.parse(head)
+        except ValueError as exc:
+            self._answer(400, "Bad Request", f"this is no HTTP request: {exc}")
+            return
+        self._state = _State.CALLING
+        self.client.hold(Hold.OTHER_IS_AWAY)
+        self._call = asyncio.get_running_loop().create_task(self._call_server())
+
+    async def _call_server(self) -> None:
+        """Connect to the server, or tell the client why not."""
+        options = self._options
+        try:
+            async with asyncio.timeout(options.open_timeout_s):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: self.server,
+                    options.upstream_host,
+                    options.upstream_port,
+                    ssl=self._tls,
+                    server_hostname=options.upstream_host if self._tls else None,
+                )
+        except TimeoutError:
+            self._away(504, "Gateway Timeout", f"did not answer within {options.open_timeout_s:g} s")
+        except ssl.SSLError as exc:
+            self._away(502, "Bad Gateway", f"cannot be trusted: TLS failed: {exc.reason or exc}")
+        except OSError as exc:
+            self._away(502, "Bad Gateway", f"cannot be reached: {exc.strerror or exc}")
+
+    def _away(self, status: int, phrase: str, what: str) -> None:
+        where = f"{self._options.upstream_host}:{self._options.upstream_port}"
+        _LOG.warning("%s %s", where, what)
+        self.refused = status
+        self._answer(status, phrase, f"wsrec tap: {where} {what}")
+
+    def _answer(self, status: int, phrase: str, text: str) -> None:
+        self.client.write(answer(status, phrase, text))
+        self._state = _State.ENDED
+        self.client.end()
+
+    def _server_connected(self) -> None:
+        assert self._request is not None
+        if self._state is not _State.CALLING or not self.client.is_writable:
+            self.server.end()
+            return
+        self._state = _State.ANSWERED
+        self.server.transport.write(forwarded(self._request, self._options).encode())
+        if not self._request.is_upgrade:
+            self._go_plain()
+
+    def _take_answer(self, data: bytes) -> None:
+        """Pass the server's answer on, and see what it is."""
+        arrival_ns = self._now_ns()
+        self.client.write(data)
+        self._head += data
+        while (end := self._head.find(END)) >= 0:
+            head, rest = bytes(self._head[: end + len(END)]), bytes(self._head[end + len(END) :])
+            try:
+                response = HttpHead.parse(head)
+            except ValueError:
+                break
+            if response.status == 101:
+                self._open(response, rest, arrival_ns)
+                return
+            if not 100 <= response.status < 200:
+                self._refuse(response.status)
+                return
+            self._head = bytearray(rest)  # an interim answer: the one that counts follows it
+        if end >= 0 or len(self._head) > _MOST_HEAD_BYTES:
+            self._refuse(0)
+
+    def _refuse(self, status: int) -> None:
+        assert self._request is not None
+        self.refused = status
+        _LOG.warning("the server refused %s with HTTP %d", self._request.target, status)
+        self._go_plain()
+
+    def _go_plain(self) -> None:
+        self._state = _State.PLAIN
+        self._head.clear()
+        self.server.on_data = self.client.write
+        self.client.on_data = self.server.write
+        self._send_early()
+
+    def _send_early(self) -> None:
+        """Send on what the client sent together with its request, and read on."""
+        early, self._early = self._early, b""
+        if early:
+            self.client.on_data(early)
+        self.client.release(Hold.OTHER_IS_AWAY)
+
+    def _open(self, response: HttpHead, rest: bytes, arrival_ns: int) -> None:
+        assert self._request is not None
+        self._state = _State.OPEN
+        self._head.clear()
+        opened = Opened(
+            target=self._request.target,
+            address=_address_text(self.client.transport.get_extra_info("peername")),
+            subprotocol=response.get("Sec-WebSocket-Protocol"),
+            is_deflated="permessage-deflate" in (response.get("Sec-WebSocket-Extensions") or "").lower(),
+        )
+        self.tunnel = TapTunnel(
+            self.client,
+            self.server,
+            opened,
+            response,
+            self._receiver,
+            self._added,
+            now_ns=self._now_ns,
+            max_bytes=self._options.max_frame_bytes,
+            arrival_ns=arrival_ns,
+        )
+        self.server.on_data, self.client.on_data = self.tunnel.from_server.forward, self.tunnel.to_server.forward
+        if rest:
+            self.tunnel.from_server.take(rest, arrival_ns)  # it was passed on together with the answer
+        self._send_early()
+
+    # The end.
+
+    def _pass_eof_on(self, side: Side) -> bool:
+        """Tell the other side that this one sends no more; return whether this one can still be written to."""
+        other = side.other
+        assert other is not None
+        if self.tunnel is not None:
+            self.tunnel.ebbs(side)
+        # TLS knows no half-open connection, and neither side has more to say once both have said so.
+        if self._tls is not None or self._is_half_open or not other.send_eof():
+            return False
+        self._is_half_open = True
+        asyncio.get_running_loop().call_later(_LINGER_S, self.abort)
+        return True
+
+    def _lost(self, side: Side, exc: Exception | None) -> None:
+        """End the other side as this one ended."""
+        for timer in (self._timer, self._call):
+            if timer is not None:
+                timer.cancel()
+        other = side.other
+        assert other is not None
+        if self.tunnel is not None:
+            self.tunnel.lost(side)
+        self._state = _State.ENDED
+        other.on_data = _ignore
+        if isinstance(exc, ConnectionResetError):
+            other.reset()
+        else:
+            other.end()
+        if not other.is_there:
+            self._on_gone(self)
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the connection from the middle; what is no open WebSocket is cut."""
+        if self.is_open and self.tunnel is not None:
+            self.tunnel.end(code, reason)
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Cut both sides at once."""
+        self.client.abort()
+        self.server.abort()
+
+
+def _ignore(data: bytes) -> None:
+    """Take what nobody is there for any more."""
+
+
+def _address_text(address: Any) -> str:
+    """Return host and port of a socket address: of two parts for IPv4, of four for IPv6."""
+    match address:
+        case (str() as host, int() as port, *_):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return "somewhere"

@@ -1,0 +1,73 @@
+"""How a tap listens and reaches the server behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from wsrecorder.net.transport import FeedOptions
+
+__all__ = ["TapOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class TapOptions:
+    """How a tap listens and reaches the server behind it.
+
+    Attributes:
+        upstream: ``ws://`` or ``wss://`` URL of the server. Its path is where clients are told to connect; what they
+            ask for goes on unchanged.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        forward_headers: Headers of the client that go on, in lower case; None is all. Those of the handshake always do.
+        headers: Headers that are set instead of the client's.
+        deflate: Whether permessage-deflate may be negotiated between the two ends.
+        max_frame_bytes: Largest message that is recorded; a larger one is passed on all the same.
+        buffer_bytes: How much may wait for a slow end before the other is held back.
+        open_timeout_s: How long connecting to the server may take, and a client's request.
+        close_timeout_s: How long an end may take to answer a close frame when the tap ends.
+
+    Raises:
+        UsageError: The URL is not that of a WebSocket.
+    """
+
+    upstream: str
+    host: str = "127.0.0.1"
+    port: int = 8001
+    forward_headers: frozenset[str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    deflate: bool = True
+    max_frame_bytes: int = 64 << 20
+    buffer_bytes: int = 1 << 20
+    open_timeout_s: float = 10.0
+    close_timeout_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        FeedOptions(self.upstream)  # it looks at the URL
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the server is reached over TLS."""
+        return urlsplit(self.upstream).scheme == "wss"
+
+    @property
+    def upstream_host(self) -> str:
+        """Name or address of the server."""
+        return urlsplit(self.upstream).hostname or ""
+
+    @property
+    def upstream_port(self) -> int:
+        """Port of the server."""
+        return urlsplit(self.upstream).port or (443 if self.is_secure else 80)
+
+    @property
+    def authority(self) -> str:
+        """What the header Host says to the server."""
+        return urlsplit(self.upstream).netloc.rpartition("@")[2]
+
+    @property
+    def target(self) -> str:
+        """Path and query of the server's URL."""
+        parts = urlsplit(self.upstream)
+        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
