@@ -131,6 +131,13 @@ async def test_what_is_served_can_be_chosen(ten: Store, options: dict[str, Any])
     assert ats(listener.payloads) == [0.05, 0.07]
 
 
+async def test_faults_can_be_served(ten: Store) -> None:
+    async with wsrecorder.serve(ten.path, speed="max", at_end="close", faults=["drop=50%"], seed=2) as replay:
+        listener = await listen(replay.url)
+        await listener.closed()
+        assert 0 < len(listener.frames) == 10 - replay.report().faults.counts["drop"] < 10
+
+
 async def test_sessions_themselves_can_be_served(ten: Store) -> None:
     mine = wsrecorder.Session(ten)
     async with wsrecorder.serve(mine, mine, speed=float("inf"), at_end="close", path="/both/") as replay:

@@ -24,7 +24,8 @@ from wsrecorder.cli.app import main
 from wsrecorder.cli.replay import position_line, print_report
 from wsrecorder.cli.replay_panel import ReplayPanel
 from wsrecorder.core.distribution import Distribution
-from wsrecorder.jobs.replay_options import ReplayReport, ReplayState
+from wsrecorder.core.fault import FaultKind
+from wsrecorder.jobs.replay_options import FaultReport, ReplayReport, ReplayState
 from wsrecorder.net.client import ClientStats
 
 SECOND_NS = 1_000_000_000
@@ -69,6 +70,11 @@ def library(tmp_path: Path) -> Path:
         (["test", "--port", "70000"], 2, "port 70000", "--port"),
         (["test", "--path", "ws"], 2, 'path "ws" must begin with /', "--path /ws/"),
         (["test", "--wait-for", "-1"], 2, "'--wait-for'", "--help"),
+        (["test", "--fault", "lose=1%"], 2, '"lose=1%" is not a fault', "drop=1%"),
+        (["test", "--fault", "drop=1"], 2, '"1" is not a percentage', "drop=1%"),
+        (["test", "--fault", "drop=1%@SIGNALS"], 2, "no message of type SIGNALS", "A, B, HEARTBEAT"),
+        (["test", "--fault", "refuse=5s"], 2, "refuse comes after a disconnect", "disconnect=30s"),
+        (["test", "--seed", "x"], 2, "'--seed'", "--help"),
         (["test", "--clock", "wall"], 2, "wall", "--help"),
         (["test", "--loop", "--at-end", "close"], 2, "exclude each other", "one of them"),
     ],
@@ -147,6 +153,23 @@ async def test_it_serves_until_it_is_told_to_stop(library: Path, number: signal.
     assert (code, out) == (0, "")
     assert "replayed 10 frames" in said
     assert "Traceback" not in said
+
+
+async def test_it_injects_faults_and_tells_which(library: Path) -> None:
+    options = ["--port", 0, "--at-end", "exit", "--json", "--seed", 5]
+    faults = ["--fault", "drop=100%@B", "--fault", "duplicate=100%", "--fault", "disconnect=1h"]
+    async with wsrec("replay", "test", *options, *faults, cwd=library.parent) as program:
+        listener = await listen(await program.url())
+        await listener.closed()
+        code, out, said = await program.ended()
+    assert code == 0
+    assert types(listener.payloads) == ["HEARTBEAT", *"AAAAAAAAAA"]
+    assert json.loads(out)["faults"] == {
+        "seed": 5,
+        "active": ["drop=100%@B", "duplicate=100%", "disconnect=1h:1012"],
+        "counts": {"drop": 5, "duplicate": 5, "disconnect": 0},
+    }
+    assert "injected (seed 5): 5 frames dropped, 5 frames doubled, 0 clients disconnected" in said
 
 
 async def test_all_options_together(library: Path) -> None:
@@ -258,6 +281,15 @@ def a_report(**facts: Any) -> ReplayReport:
 def printed(report: ReplayReport, capsys: pytest.CaptureFixture[str]) -> list[str]:
     print_report(report)
     return capsys.readouterr().err.splitlines()
+
+
+def test_the_report_tells_of_every_kind_of_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = {kind.value: 1 for kind in FaultKind}
+    [line] = printed(a_report(clients=[], faults=FaultReport(7, (), counts)), capsys)[2:]
+    assert line == (
+        "injected (seed 7): 1 frame dropped, 1 frame altered, 1 frame doubled, 1 pair swapped, 1 frame delayed, "
+        "1 client disconnected, 1 silence kept, 1 connection refused, 1 recorded outage re-enacted"
+    )
 
 
 def test_the_report_names_speed_lateness_and_clients(capsys: pytest.CaptureFixture[str]) -> None:

@@ -498,3 +498,51 @@ async def test_a_client_that_never_finishes_closing_is_cut_at_the_next_heartbeat
         client.protocol.send_close(1000)
         client.send_data()
         await gone(endpoint)
+
+
+# On purpose
+
+
+@pytest.mark.parametrize(("code", "seen"), [(1012, 1012), (4001, 4001), (1006, 1006)])
+async def test_clients_can_be_dismissed_and_others_stay(code: int, seen: int) -> None:
+    async with an_endpoint() as endpoint, connect(endpoint.url) as first:
+        await endpoint.wait_for_clients(1)
+        leaving = endpoint.clients
+        async with connect(endpoint.url) as second:
+            await endpoint.wait_for_clients(2)
+            assert endpoint.dismiss(leaving, code, "bye") == 1
+            assert endpoint.dismiss(leaving, code, "bye") == 0  # it is on its way out
+            await endpoint.broadcast(framed("a"), 0, 1)
+            with pytest.raises(ConnectionClosed):
+                await first.recv()
+            assert (first.close_code, first.close_reason) == (seen, "" if seen == 1006 else "bye")
+            assert await second.recv() == "a"
+
+
+async def test_connections_can_be_refused_for_a_while_and_are_counted() -> None:
+    now_ns = 0
+    options = EndpointOptions(port=0)
+    async with Endpoint(options, now_ns=lambda: now_ns, wall_ns=lambda: 0) as endpoint, connect(endpoint.url) as here:
+        await endpoint.wait_for_clients(1)
+        endpoint.admission.refuse(10)
+        endpoint.admission.refuse(5)  # not shorter than it was
+        now_ns = 9
+        with pytest.raises(InvalidStatus, match="503"):
+            await connect(endpoint.url)
+        now_ns = 10
+        async with connect(endpoint.url):
+            await endpoint.wait_for_clients(2)
+        assert endpoint.admission.refused == 1
+        await endpoint.broadcast(framed("a"), 0, 1)
+        assert await here.recv() == "a"
+
+
+async def test_while_it_is_silent_there_are_no_heartbeats() -> None:
+    async with an_endpoint(lambda latency_ms, wall_ns: b"beat", heartbeat_s=0.01) as endpoint:
+        endpoint.is_silent = True
+        async with connect(endpoint.url) as client:
+            await endpoint.wait_for_clients(1)
+            await endpoint.broadcast(framed("a"), 0, 1)
+            assert await client.recv() == "a"  # not even the first
+            endpoint.is_silent = False
+            assert await client.recv() == "beat"

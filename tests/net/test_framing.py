@@ -173,3 +173,17 @@ def test_slices_cover_the_rows_in_order_within_the_limit(sizes: list[int], limit
         assert stop - start == 1 or frames.size_bytes(start, stop) <= limit_bytes
     for (start, _), (_, stop) in pairwise(slices):
         assert frames.size_bytes(start, stop) > limit_bytes  # none is shorter than it must be
+
+
+@given(st.lists(st.tuples(st.sampled_from(Opcode), st.sampled_from(EDGES)), max_size=5))
+def test_payloads_can_be_taken_out_again(rows: list[tuple[Opcode, int]]) -> None:
+    messages = [(opcode, b"x" * size) for opcode, size in rows]
+    frames = framed(messages)
+    assert [frames.payload(row) for row in range(len(rows))] == [
+        (payload, opcode is Opcode.TEXT) for opcode, payload in messages
+    ]
+
+
+def test_a_row_that_sends_nothing_has_no_payload() -> None:
+    assert frame_each([None, b""], [True, True]).payload(0) is None
+    assert frame_each([None, b""], [True, True]).payload(1) == (b"", True)

@@ -182,7 +182,7 @@ class Faults:
         closed = self._endpoint.dismiss(self._endpoint.clients if to is None else to, outage.code, outage.reason)
         if to is None:
             self._endpoint.admission.refuse(length_ns)
-        _LOG.info("recorded outage of %.1f s: %d clients closed (%d)", length_ns / 1e9, closed, outage.code)
+        _LOG.info("recorded outage of %.1f s, clients closed (%d): %d", length_ns / 1e9, outage.code, closed)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin a task that ends with the faults at the latest, and whose error is told."""
@@ -229,7 +229,7 @@ class Faults:
             self._counts[FaultKind.DISCONNECT] += closed
             refuse_ns = max((other.length_ns for other in self._active if other.kind is FaultKind.REFUSE), default=0)
             self._endpoint.admission.refuse(refuse_ns)
-            _LOG.info("disconnected %d clients (%d)", closed, fault.code)
+            _LOG.info("clients disconnected (%d): %d", fault.code, closed)
 
     async def _freeze(self, fault: Fault) -> None:
         due_ns = await self._first_client_ns()

@@ -51,14 +51,21 @@ def read_outages(stores: Sequence[Store]) -> list[Outage]:
 
 
 def _read(store: Store, shift_ns: int) -> Iterator[Outage]:
-    marks = Selection(columns=("kind", "elapsed_ns", "detail"), kinds=frozenset({Kind.OPEN, Kind.CLOSE}))
+    marks = Selection(columns=("kind", "conn", "elapsed_ns", "detail"), kinds=frozenset({Kind.OPEN, Kind.CLOSE}))
     closed: tuple[int, str] | None = None
+    there: set[int] = set()  # a session may hold several connections at a time: it is an outage when none is left
     for rows in store.batches(marks):
         columns = (rows.column(name).to_pylist() for name in marks.columns)
-        for kind, elapsed_ns, detail in zip(*columns, strict=True):
+        for kind, conn, elapsed_ns, detail in zip(*columns, strict=True):
             if closed is not None:
                 yield _outage(*closed, length_ns=elapsed_ns + shift_ns - closed[0] if kind == Kind.OPEN else 0)
-            closed = (elapsed_ns + shift_ns, detail) if kind == Kind.CLOSE else None
+                closed = None
+            if kind == Kind.OPEN:
+                there.add(conn)
+                continue
+            there.discard(conn)
+            if not there:
+                closed = elapsed_ns + shift_ns, detail
     if closed is not None:
         yield _outage(*closed, length_ns=0)
 
