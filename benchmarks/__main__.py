@@ -9,7 +9,7 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import analysing, recording, replaying
+from benchmarks import analysing, recording, replaying, tapping
 from benchmarks.figure import Figure, markdown
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -29,6 +29,9 @@ Measured on {machine} with {versions}.
 - **memory**: resident set, ten samples a second.
 - **replay**: `wsrec replay --speed max` from Parquet to raw sockets that look at nothing; from the first byte to the
   last.
+- **tap**: the blast goes to a raw socket that looks at nothing, through the proxy and without it; for latency the same
+  paced frame goes to two clients at once, one of them through the tap. `mitmdump` is taken from the path, or from
+  `WSREC_MITMDUMP`.
 - **questions**: to a session of {long:g} M events of the simulated engine, 1,000 a second, in an open connection, the
   best of a few; what is timed from start to exit includes Python and its imports. Counting by type is DuckDB's own
   work, as fast as without wsrec: where the row misses its target, so does DuckDB on that machine at that moment.
@@ -61,7 +64,7 @@ def main() -> int:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="wsrec-bench-") as name:
         folder = Path(name)
-        for module in (recording, replaying, analysing):
+        for module in (recording, replaying, tapping, analysing):
             figures += module.figures(folder)
             print(markdown(figures), flush=True)
     page = _TEXT.format(

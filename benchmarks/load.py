@@ -145,6 +145,29 @@ def arrivals(port: int, count: int, path: Path) -> None:
     path.write_bytes(times.tobytes())
 
 
+def serve_pace(count: int, rate: int, clients: int, path: Path) -> None:
+    """Serve clients ``count`` frames at an even pace, the same to all; write when each was sent (monotonic ns)."""
+    frames = [frame(payload) for payload in payloads(4_096)]
+    times = array("q")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        print(server.getsockname()[1], flush=True)
+        connections = []
+        for _ in range(clients):
+            connections.append(server.accept()[0])
+            connections[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _shake_hands_as_server(connections[-1])
+        began_ns = time.monotonic_ns() + 200_000_000
+        for number in range(count):
+            time.sleep(max(0, began_ns + number * 10**9 // rate - time.monotonic_ns()) / 1e9)
+            times.append(time.monotonic_ns())
+            # In turns: whoever is written to second waits for the first.
+            for connection in connections if number % 2 else reversed(connections):
+                connection.sendall(frames[number % len(frames)])
+        path.write_bytes(times.tobytes())
+        for connection in connections:
+            connection.recv(65_536)  # they leave when they have all
+
+
 def first_frame(port: int) -> None:
     """Print the monotonic time (s) at which the first frame came."""
     connection, rest = connect(port)
@@ -162,5 +185,7 @@ if __name__ == "__main__":
             drain(*map(int, arguments))
         case "arrivals":
             arrivals(int(arguments[0]), int(arguments[1]), Path(arguments[2]))
+        case "pace":
+            serve_pace(int(arguments[0]), int(arguments[1]), int(arguments[2]), Path(arguments[3]))
         case "first":
             first_frame(int(arguments[0]))

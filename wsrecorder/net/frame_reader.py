@@ -193,9 +193,12 @@ class FrameReader:
             self._on_message(message, self._opcode)
 
     def _lose_context(self) -> None:
-        # Those that follow refer to what was not inflated, unless each stands alone.
-        if self._inflater is not None and self._inflater.keeps_context:
-            self._inflater = None
+        if self._inflater is None:
+            return
+        if self._inflater.keeps_context:
+            self._inflater = None  # those that follow refer to what was not inflated
+        else:
+            self._inflater.discard()
 
     @property
     def _too_large(self) -> str:
