@@ -89,7 +89,9 @@ def _mitmdump(program: str, port: str, folder: Path) -> Iterator[int]:
     flows = folder / "flows.mitm"
     with (folder / "mitmdump.log").open("w") as log:
         listen = ("--listen-host", "127.0.0.1", "--listen-port", str(own), "--quiet", "--save-stream-file", str(flows))
-        command = [program, "--mode", f"reverse:http://127.0.0.1:{port}", *listen]
+        # Lazy, for the server takes one connection, and it is not to be that of whoever looks whether it listens.
+        lazily = ("--set", "connection_strategy=lazy")
+        command = [program, "--mode", f"reverse:http://127.0.0.1:{port}", *lazily, *listen]
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             _await_port(own)

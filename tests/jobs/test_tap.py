@@ -105,6 +105,8 @@ async def test_the_session_equals_what_both_ends_saw(tmp_path: Path) -> None:
     assert summary.state.added.count == 450
     assert summary.outcome.manifest is not None
     assert summary.outcome.manifest.sealed
+    assert summary.outcome.manifest.identity.feed == url
+    assert summary.outcome.manifest.identity.path == "/ws/"
     assert summary.outcome.path is not None
     assert not verify(open_session(summary.outcome.path).store).findings
 

@@ -133,7 +133,9 @@ class TapJob:
     async def _begin(self, opened: Opened) -> None:
         """Make the session; messages that come meanwhile are stamped and kept."""
         options = self.options.record
-        options = replace(options, feed=replace(options.feed, url=self._url(opened)), name=options.session_name)
+        # A replay serves the path that clients ask for, whatever path the server's URL was given with.
+        url = self._url(opened).partition("?")[0]
+        options = replace(options, feed=replace(options.feed, url=url), name=options.session_name)
         started_ns = self._recorder.started_ns + self._wall_offset_ns()
         try:
             self._recording = await asyncio.to_thread(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from wsrecorder.errors import UsageError
 from wsrecorder.net.transport import FeedOptions
 
 __all__ = ["TapOptions"]
@@ -29,7 +30,7 @@ class TapOptions:
         close_timeout_s: How long an end may take to answer a close frame when the tap ends.
 
     Raises:
-        UsageError: The URL is not that of a WebSocket.
+        UsageError: The URL is not that of a WebSocket, or there is no such port.
     """
 
     upstream: str
@@ -45,6 +46,8 @@ class TapOptions:
 
     def __post_init__(self) -> None:
         FeedOptions(self.upstream)  # it looks at the URL
+        if not 0 <= self.port < 65_536:
+            raise UsageError(f"port {self.port} is not from 0 to 65535", hint="choose another with --port")
 
     @property
     def is_secure(self) -> bool:
