@@ -378,6 +378,12 @@ async def test_other_faults_beside_it_do_not_disturb_a_disconnect(ten: Store) ->
         running.faults.set(parse_faults(["disconnect=3s", "drop=100%"]))
         await advance(clock, 1)
         assert (await listener.closed()).code == 1012
+        again = await listen(running.url)
+        await running.endpoint.wait_for_clients(1)
+        await advance(clock, 2.75)
+        assert len(running.endpoint.clients) == 1  # nor is it begun a second time
+        await advance(clock, 0.25)
+        assert (await again.closed()).code == 1012
 
 
 async def test_a_type_that_does_not_exist_is_refused(ten: Store) -> None:

@@ -1,8 +1,8 @@
 """What stands between a playback and the endpoint: frames pass through, are altered, or wait.
 
 Theory of operation. With no fault active, and nothing left of one, `send` hands rows on as they
-are. Otherwise frames go through the injector into a queue, whose due times never fall. What is due
-goes out at once; the rest is released by a task that lives while the queue holds something. One
+are. Otherwise frames go through the injector into a queue, first in, first out. What is due goes
+out at once; the rest is released by a task that lives while the queue holds something. One
 lock stands around all sending, so frames go out in the order of the queue.
 
 What is held back is bounded by what a client may lag: beyond that, `send` waits, and the playback
@@ -114,7 +114,7 @@ class Delivery:
             due_ns = until_ns - math.floor((next_ns - outage.elapsed_ns) * self._rate(next_ns))
             if due_ns < until_ns:
                 await self._clock.sleep_until(due_ns, wake=wake)
-                if not wake.is_set() and outage is self._outage and self._clock.now_ns() >= due_ns:
+                if outage is self._outage and self._clock.now_ns() >= due_ns:
                     self._strike(outage, next_ns)
                 return
         await self._clock.sleep_until(until_ns, wake=wake)
@@ -193,9 +193,8 @@ class Delivery:
 
     def _put(self, dues: Iterable[Due]) -> None:
         for due in dues:
-            # Those of an injector before this one may be due later; the order is kept all the same.
-            at_ns = max(due.at_ns, self._queue[-1].at_ns) if self._queue else due.at_ns
-            self._queue.append(due._replace(at_ns=at_ns))
+            # Of an injector before this one some may be due later than these; these queue behind them.
+            self._queue.append(due)
             self._queued_bytes += len(due.payload)
 
     def _release_later(self) -> None:
