@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+
+import pytest
 
 from wsrecorder.core.event import Direction, Event, Kind
 from wsrecorder.core.projection import projections
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Page, WebSocket
 
 CHROMIUM = Path("/usr/bin/chromium")
+HAS_CHROMIUM = CHROMIUM.exists()
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run",
@@ -45,6 +48,18 @@ def served(folder: Path) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@asynccontextmanager
+async def started() -> AsyncIterator[Browser]:
+    """Start a browser; skip the test where there is none."""
+    if not HAS_CHROMIUM:
+        pytest.skip(f"there is no {CHROMIUM}: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.async_api", reason="pip install playwright")
+    async with playwright.async_playwright() as running:
+        browser = await running.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield browser
+        await browser.close()
 
 
 class Frontend:

@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 
 import wsrecorder
 from docs.example import add_session
-from tests.frontends import ARGUMENTS, CHROMIUM, FRONTEND, folded, open_frontend, parsed, served, shown_of
+from tests.frontends import ARGUMENTS, CHROMIUM, FRONTEND, folded, open_frontend, parsed, served, shown_of, started
 from wsrecorder.analysis.session import open_session
 from wsrecorder.analysis.state import state_at
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
-MESSAGES = 1_500
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MESSAGES = 1_383  # two orders and two positions are open at the end
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +38,10 @@ def site() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.async_api", reason="pip install playwright")
-    async with playwright.async_playwright() as started:
-        found = await started.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+    async with started() as found:
         yield found
-        await found.close()
 
 
 async def test_what_it_shows_at_the_end_is_the_state_of_the_session(browser: Browser, site: str, session: Path) -> None:
