@@ -206,7 +206,8 @@ class Delivery:
         assert self._faults is not None
         while self._queue:
             await self._faults.thawed.wait()
-            await self._clock.sleep_until(self._queue[0].at_ns)
+            if self._queue:  # else the playback has sent it along with rows of its own
+                await self._clock.sleep_until(self._queue[0].at_ns)
             await self._release_due()
         self._releaser = None
         self._note_clear()
