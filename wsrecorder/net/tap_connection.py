@@ -120,6 +120,9 @@ class TapConnection:
             self.client.end()
 
     def _take_request(self, data: bytes) -> None:
+        if self._state is _State.CALLING:  # TCP had it before reading was held back
+            self._early += data
+            return
         self._head += data
         end = self._head.find(END)
         if end < 0 and len(self._head) <= _MOST_HEAD_BYTES:
@@ -165,6 +168,7 @@ class TapConnection:
     def _answer(self, status: int, phrase: str, text: str) -> None:
         self.client.write(answer(status, phrase, text))
         self._state = _State.ENDED
+        self.client.on_data = _ignore
         self.client.end()
 
     def _server_connected(self) -> None:
@@ -256,8 +260,19 @@ class TapConnection:
         if self._tls is not None or self._is_half_open or not other.send_eof():
             return False
         self._is_half_open = True
-        asyncio.get_running_loop().call_later(_LINGER_S, self.abort)
+        self._linger()
         return True
+
+    def _linger(self) -> None:
+        """Close both sides when one has been half open for long, but not while anything still waits to be taken."""
+        asyncio.get_running_loop().call_later(_LINGER_S, self._end_lingering)
+
+    def _end_lingering(self) -> None:
+        if self.client.waiting_bytes or self.server.waiting_bytes:
+            self._linger()
+        else:
+            self.client.end()
+            self.server.end()
 
     def _lost(self, side: Side, exc: Exception | None) -> None:
         """End the other side as this one ended."""
