@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
@@ -90,23 +91,45 @@ async def test_compression_is_read_whatever_was_agreed_on_the_context(takeover: 
     assert heard.opened[0].is_deflated
 
 
-async def test_a_client_over_picows_is_served_as_well() -> None:
+@pytest.mark.parametrize("closer", ["server", "client"])
+async def test_ends_over_picows_are_served_as_well(closer: str) -> None:
     picows = pytest.importorskip("picows", reason="picows is not installed: pip install 'wsrecorder[fast]'")
     got: list[bytes] = []
+    codes: dict[str, int] = {}
 
-    class Listener(picows.WSListener):  # type: ignore[misc, name-defined]
-        def on_ws_frame(self, transport: object, frame: object) -> None:
-            got.append(frame.get_payload_as_bytes())  # type: ignore[attr-defined]
+    class End(picows.WSListener):  # type: ignore[misc, name-defined]
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
 
-    async with serving(echo) as url, tapped(url) as (tap, heard):
-        transport, _ = await picows.ws_connect(Listener, tap.url)
+        def on_ws_frame(self, transport: Any, frame: Any) -> None:
+            if frame.msg_type == picows.WSMsgType.CLOSE:
+                codes[self.name] = int(frame.get_close_code())
+                transport.send_close(frame.get_close_code(), frame.get_close_message())
+                transport.disconnect()
+            elif self.name == "client":
+                got.append(frame.get_payload_as_bytes())
+            else:
+                transport.send(frame.msg_type, frame.get_payload_as_bytes())
+                if closer == "server" and frame.get_payload_as_bytes() == b"99":
+                    transport.send_close(4001, b"enough")
+
+    server = await picows.ws_create_server(lambda _: End("server"), "127.0.0.1", 0)
+    url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws/"
+    async with tapped(url) as (tap, heard):
+        transport, _ = await picows.ws_connect(lambda: End("client"), tap.url)
         for number in range(100):
-            transport.send(picows.WSMsgType.TEXT, b"%d" % number)
+            transport.send(picows.WSMsgType.BINARY, b"%d" % number)
         await until(lambda: len(got) == 100)
-        transport.disconnect()
+        if closer == "client":
+            transport.send_close(4001, b"enough")
         await transport.wait_disconnected()
         await until(lambda: 0 in heard.closed)
+    server.close()
     assert got == heard.payloads(IN) == heard.payloads(OUT) == [b"%d" % number for number in range(100)]
+    assert codes["client" if closer == "server" else "server"] == 4001
+    assert (heard.closed[0].code, heard.closed[0].reason) == (4001, "enough")
+    assert heard.closed[0].cause == f"closed by the {closer}"
 
 
 async def test_bytes_pass_unchanged_whatever_they_are() -> None:
