@@ -22,23 +22,28 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, TextIO
 
 from wsrecorder.cli.key_decoder import KeyDecoder
 
 if sys.platform != "win32":
     import termios
 
-__all__ = ["Keyboard", "can_read_keys", "read_keys"]
+__all__ = ["Keyboard", "read_keys", "terminal_of"]
 
 _LOOK_S: Final = 0.5
 _SEQUENCE_S: Final = 0.1
 """How long to wait for the rest of a sequence; over a slow line it may come in two parts."""
 
 
-def can_read_keys(descriptor: int) -> bool:
-    """Return whether this is a terminal whose keys can be read."""
-    return sys.platform != "win32" and os.isatty(descriptor)
+def terminal_of(stream: TextIO | None) -> int | None:
+    """Return the descriptor of the terminal whose keys a stream gives, or None where it is none."""
+    if sys.platform == "win32" or stream is None:
+        return None
+    try:
+        return stream.fileno() if stream.isatty() else None
+    except ValueError:  # closed
+        return None
 
 
 @asynccontextmanager
@@ -52,13 +57,13 @@ async def read_keys(
     """Read keys while the block runs, until an end is asked for.
 
     Args:
-        descriptor: A terminal; `can_read_keys` says whether it is one.
+        descriptor: A terminal; as `terminal_of` gives it.
         on_key: Told each key, as `KeyDecoder` names it.
         stop: Set when an end is asked for.
-        on_away: Told before Ctrl-Z stops the program: show nothing more.
-        on_back: Told when it goes on.
+        on_away: Told when the terminal is no longer ours, before Ctrl-Z stops the program: show nothing more.
+        on_back: Told when it is.
     """
-    keyboard = Keyboard(descriptor, on_key)
+    keyboard = Keyboard(descriptor, on_key, on_away, on_back)
     loop = asyncio.get_running_loop()
 
     def on_suspend() -> None:
@@ -67,7 +72,6 @@ async def read_keys(
         loop.remove_signal_handler(signal.SIGTSTP)
         signal.raise_signal(signal.SIGTSTP)  # stands still here until it is continued
         loop.add_signal_handler(signal.SIGTSTP, on_suspend)
-        on_back()
         keyboard.look()
 
     async def watch() -> None:
@@ -97,11 +101,21 @@ class Keyboard:
     Args:
         descriptor: The terminal.
         on_key: Told each key.
+        on_away: Told when the terminal is no longer ours.
+        on_back: Told when it is.
     """
 
-    def __init__(self, descriptor: int, on_key: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        on_key: Callable[[str], None],
+        on_away: Callable[[], None] = lambda: None,
+        on_back: Callable[[], None] = lambda: None,
+    ) -> None:
         self._descriptor = descriptor
         self._on_key = on_key
+        self._on_away = on_away
+        self._on_back = on_back
         self._decoder = KeyDecoder()
         self._before = termios.tcgetattr(descriptor)
         self._loop = asyncio.get_running_loop()
@@ -115,6 +129,7 @@ class Keyboard:
             return
         if self._is_reading:
             self._stop_reading()  # its mode is the shell's affair now
+            self._on_away()
         else:
             self._enter()
 
@@ -150,6 +165,7 @@ class Keyboard:
         if self._set_mode(mode):
             self._is_reading = True
             self._loop.add_reader(self._descriptor, self._on_readable)
+            self._on_back()
 
     def _set_mode(self, mode: list[int | list[bytes | int]]) -> bool:
         try:
@@ -168,7 +184,7 @@ class Keyboard:
 
     def _on_readable(self) -> None:
         if not self._is_foreground():
-            self._stop_reading()
+            self.look()
             return
         try:
             received = os.read(self._descriptor, 1024)

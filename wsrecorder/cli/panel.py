@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wsrecorder.jobs.feed_recorder import FeedRecorder
     from wsrecorder.jobs.record_options import FeedState, RecordOptions
 
-__all__ = ["RecordPanel", "facts_table", "record_panel", "show_live"]
+__all__ = ["LiveView", "RecordPanel", "facts_table", "record_panel", "show_live"]
 
 _REFRESH_S: Final = 0.25
 _SMOOTH: Final = 0.3
@@ -97,25 +97,59 @@ async def record_panel(options: Sequence[RecordOptions]) -> AsyncIterator[Record
         yield panel
 
 
-@asynccontextmanager
-async def show_live(render: Callable[[float], RenderableType]) -> AsyncIterator[None]:
-    """Show what is rendered on the terminal while the block runs; log lines appear above it.
+class LiveView:
+    """Something shown on the terminal that changes; log lines appear above it.
 
     Args:
         render: Returns what to show now; told the time since it was last asked, seconds.
     """
 
-    async def refresh(live: Live) -> None:
-        while True:
-            await asyncio.sleep(_REFRESH_S)
-            live.update(render(_REFRESH_S), refresh=True)
+    def __init__(self, render: Callable[[float], RenderableType]) -> None:
+        self._render = render
+        self._live: Live | None = None
 
-    with Live(console=Console(stderr=True), auto_refresh=False, transient=False) as live:
-        task = asyncio.create_task(refresh(live))
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            live.update(render(_REFRESH_S), refresh=True)
+    def show(self) -> None:
+        """Begin to show it, below what is on the terminal; does nothing if it is shown."""
+        if self._live is not None:
+            return
+        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=False)
+        self._live.start()
+
+    def hide(self) -> None:
+        """Leave it as it stands, and the terminal to others."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def refresh(self) -> None:
+        """Show how it is now."""
+        if self._live is not None:
+            self._live.update(self._render(_REFRESH_S), refresh=True)
+
+
+@asynccontextmanager
+async def show_live(render: Callable[[float], RenderableType]) -> AsyncIterator[LiveView]:
+    """Show what is rendered on the terminal while the block runs.
+
+    Args:
+        render: Returns what to show now; told the time since it was last asked, seconds.
+    """
+    view = LiveView(render)
+
+    async def refresh() -> None:
+        with suppress(OSError):  # the terminal has hung up: the job goes on without it
+            while True:
+                await asyncio.sleep(_REFRESH_S)
+                view.refresh()
+
+    view.show()
+    task = asyncio.create_task(refresh())
+    try:
+        yield view
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        with suppress(OSError):
+            view.refresh()
+            view.hide()

@@ -156,7 +156,7 @@ def _replay(stores: Sequence[Store], options: ReplayOptions, *, quiet: bool, as_
     started: list[tuple[Replay, str]] = []
 
     async def run(stop: asyncio.Event) -> None:
-        async with _panel() if on_terminal else _log_lines() as watch:
+        async with _panel(stop) if on_terminal else _log_lines() as watch:
 
             def on_started(running: Replay) -> None:
                 started.append((running, running.url))  # once it has ended it has none
@@ -176,10 +176,10 @@ def _replay(stores: Sequence[Store], options: ReplayOptions, *, quiet: bool, as_
 
 
 @asynccontextmanager
-async def _panel() -> AsyncIterator[Callable[[Replay], None]]:
+async def _panel(stop: asyncio.Event) -> AsyncIterator[Callable[[Replay], None]]:
     from wsrecorder.cli.replay_panel import replay_panel  # rich costs a tenth of a second, and a pipe has no use for it
 
-    async with replay_panel() as panel:
+    async with replay_panel(stop) as panel:
         yield panel.watch
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -11,8 +13,10 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from wsrecorder.cli.keyboard import read_keys, terminal_of
 from wsrecorder.cli.output import show_count, show_duration, show_speed
 from wsrecorder.cli.panel import facts_table, show_live
+from wsrecorder.cli.replay_keys import KEYS_LINE, ReplayKeys
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.replay import Replay
@@ -24,9 +28,14 @@ _STATUS_STYLES: Final = {"playing": "green", "waiting": "yellow", "paused": "yel
 
 
 class ReplayPanel:
-    """Shows how a replay stands."""
+    """Shows how a replay stands.
 
-    def __init__(self) -> None:
+    Args:
+        keys: What the keys do; None where there are none.
+    """
+
+    def __init__(self, keys: ReplayKeys | None = None) -> None:
+        self._keys = keys
         self._replay: Replay | None = None
         self._url = ""
 
@@ -34,6 +43,8 @@ class ReplayPanel:
         """Show this one from now on."""
         self._replay = replay
         self._url = replay.url  # gone when it has ended
+        if self._keys is not None:
+            self._keys.control(replay)
 
     def render(self, interval_s: float) -> RenderableType:
         """Return the panel as of now.
@@ -45,7 +56,10 @@ class ReplayPanel:
             return Text("reading the session …", style="dim")
         state = self._replay.state
         panel = Panel(Group(_facts(state), _bar(state)), title=Text(f" {self._url} ", style="bold"), title_align="left")
-        return Group(panel, Text("Ctrl-C ends the replay", style="dim"))
+        if self._keys is None:
+            return Group(panel, Text("Ctrl-C ends the replay", style="dim"))
+        said = Text(self._keys.said, style="red" if self._keys.is_refused else "cyan")
+        return Group(panel, Text(KEYS_LINE, style="dim"), said)
 
 
 def _facts(state: ReplayState) -> RenderableType:
@@ -73,8 +87,23 @@ def _bar(state: ReplayState) -> ProgressBar:
 
 
 @asynccontextmanager
-async def replay_panel() -> AsyncIterator[ReplayPanel]:
-    """Show a panel on the terminal while the block runs."""
-    panel = ReplayPanel()
-    async with show_live(panel.render):
+async def replay_panel(stop: asyncio.Event) -> AsyncIterator[ReplayPanel]:
+    """Show a panel on the terminal while the block runs, and do what its keys say.
+
+    Args:
+        stop: Set by the key that ends the replay; set by others, keys are read no more.
+    """
+    terminal = terminal_of(sys.stdin)
+    if terminal is None:
+        panel = ReplayPanel()
+        async with show_live(panel.render):
+            yield panel
+        return
+    keys = ReplayKeys(stop)
+    panel = ReplayPanel(keys)
+    async with (
+        show_live(panel.render) as view,
+        keys.at_work(),
+        read_keys(terminal, keys.press, stop, on_away=view.hide, on_back=view.show),
+    ):
         yield panel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -16,7 +17,7 @@ _T = TypeVar("_T")
 
 
 def run_until_stopped(job: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
-    """Run a job on the fastest event loop installed; Ctrl-C and SIGTERM set its stop event.
+    """Run a job on the fastest event loop installed; Ctrl-C, SIGTERM and a terminal that hangs up set its stop event.
 
     A second signal ends it the hard way, as it would have without us.
 
@@ -30,10 +31,13 @@ def run_until_stopped(job: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
 
         def on_signal() -> None:
             stop.set()
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup has it ignored
+            numbers.append(signal.SIGHUP)
+        for number in numbers:
             with suppress(NotImplementedError, RuntimeError):  # Windows, or not the main thread
                 loop.add_signal_handler(number, on_signal)
         return await job(stop)

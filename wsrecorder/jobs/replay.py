@@ -260,7 +260,7 @@ class Replay:
             position_ns=position_ns,
             start_ns=self._programme.start_ns,
             end_ns=max(end_ns, position_ns),  # a session that still grows is played past the end it had at first
-            speed=self.options.speed,
+            speed=self.options.speed if ahead is None else ahead.player.speed,
             achieved_speed=report.achieved_speed,
             frames_sent=report.frames_sent,
             clients=len(self.endpoint.clients),

@@ -95,7 +95,7 @@ class ReplayState:
         position_ns: Where the playhead stands, session time, ns.
         start_ns: Where the window begins.
         end_ns: Where it ends, as far as the session has come.
-        speed: Speed asked for.
+        speed: Speed asked for, as it is set now.
         achieved_speed: Session seconds per wall second so far; None before the first frame.
         frames_sent: Frames played so far.
         clients: Clients that are here.

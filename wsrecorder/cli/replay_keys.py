@@ -1,0 +1,155 @@
+"""What the keys of a replay on a terminal do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from wsrecorder.cli.key_decoder import DOWN, RIGHT, UP
+from wsrecorder.cli.output import show_duration, show_number, show_speed
+from wsrecorder.errors import UsageError, WsrecError
+
+if TYPE_CHECKING:
+    from wsrecorder.jobs.playback import Playback
+    from wsrecorder.jobs.replay import Replay
+
+__all__ = ["KEYS_LINE", "SPEEDS", "ReplayKeys", "faster", "slower"]
+
+KEYS_LINE: Final = "space pause · → step · ↑ ↓ speed · [ ] ∓10 s · r restart · q quit"
+
+SPEEDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, float("inf"))
+"""What the arrows go through, session seconds per wall second."""
+
+_SEEK_NS: Final = 10_000_000_000
+_MOST_PENDING: Final = 64
+"""A key held down repeats faster than a seek may be: what is pressed beyond this is not kept."""
+
+
+def faster(speed: float) -> float:
+    """Return the next speed above this one."""
+    return next((step for step in SPEEDS if step > speed), SPEEDS[-1])
+
+
+def slower(speed: float) -> float:
+    """Return the next speed below this one."""
+    return next((step for step in reversed(SPEEDS) if step < speed), SPEEDS[0])
+
+
+class ReplayKeys:
+    """Carries out keys one after the other; the same key pressed again meanwhile is done in one go.
+
+    Attributes:
+        said: What the last key came to, for the panel.
+        is_refused: Whether that is why it could not be done.
+
+    Args:
+        stop: Set by ``q``.
+    """
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self.said = ""
+        self.is_refused = False
+        self._replay: Replay | None = None
+        self._stop = stop
+        self._pending: deque[str] = deque()
+        self._pressed = asyncio.Event()
+
+    def control(self, replay: Replay) -> None:
+        """Control this one from now on: the playback that all clients share."""
+        self._replay = replay
+
+    def press(self, key: str) -> None:
+        """Take a key, as `KeyDecoder` names it; one that does nothing is passed over."""
+        if key == "q":  # not behind a search that goes on
+            self._say("ending …")
+            self._stop.set()
+        elif key in _ACTIONS and self._replay is not None and len(self._pending) < _MOST_PENDING:
+            self._pending.append(key)
+            self._pressed.set()
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Carry out what is pressed while the block runs."""
+        task = asyncio.create_task(self._work())
+        task.add_done_callback(lambda _: self._stop.set())  # of its own accord it ends by our mistake alone
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _work(self) -> None:
+        while True:
+            await self._pressed.wait()
+            while self._pending:
+                key, times = self._pending.popleft(), 1
+                while key in _REPEATABLE and self._pending and self._pending[0] == key:
+                    self._pending.popleft()
+                    times += 1
+                try:
+                    await _ACTIONS[key](self, self._playback(), times)
+                except WsrecError as exc:
+                    self._say(f"{exc.message}; {exc.hint}", is_refused=True)
+            self._pressed.clear()
+
+    def _playback(self) -> Playback:
+        assert self._replay is not None, "no key is taken before there is a replay"
+        if self._replay.shared is None:
+            raise UsageError("each client has a playback of its own", hint="start without --per-client to control one")
+        return self._replay.shared
+
+    def _say(self, text: str, *, is_refused: bool = False) -> None:
+        self.said, self.is_refused = text, is_refused
+
+    async def _pause(self, playback: Playback, times: int) -> None:
+        if playback.player.is_paused:
+            playback.resume()
+            self._say("playing on")
+        else:
+            playback.pause()
+            self._say("paused")
+
+    async def _step_on(self, playback: Playback, times: int) -> None:
+        playback.step(times)
+        self._say(f"{show_number(times, 'event')} forward")
+
+    async def _speed_up(self, playback: Playback, times: int) -> None:
+        self._set_speed(playback, faster(playback.player.speed))
+
+    async def _slow_down(self, playback: Playback, times: int) -> None:
+        self._set_speed(playback, slower(playback.player.speed))
+
+    def _set_speed(self, playback: Playback, speed: float) -> None:
+        playback.set_speed(speed)
+        self._say(f"speed {show_speed(speed)}")
+
+    async def _seek_on(self, playback: Playback, times: int) -> None:
+        self._seek(playback, times * _SEEK_NS)
+
+    async def _seek_back(self, playback: Playback, times: int) -> None:
+        self._seek(playback, -times * _SEEK_NS)
+
+    def _seek(self, playback: Playback, by_ns: int) -> None:
+        session_ns = max(0, playback.position_ns() + by_ns)
+        playback.seek(session_ns)
+        self._say(f"at {show_duration(session_ns)}")
+
+    async def _restart(self, playback: Playback, times: int) -> None:
+        playback.seek(0)
+        self._say("from the beginning")
+
+
+_ACTIONS: Final = {
+    " ": ReplayKeys._pause,
+    RIGHT: ReplayKeys._step_on,
+    UP: ReplayKeys._speed_up,
+    DOWN: ReplayKeys._slow_down,
+    "]": ReplayKeys._seek_on,
+    "[": ReplayKeys._seek_back,
+    "r": ReplayKeys._restart,
+}
+_REPEATABLE: Final = {RIGHT, "[", "]", "r"}
