@@ -546,3 +546,65 @@ async def test_while_it_is_silent_there_are_no_heartbeats() -> None:
             assert await client.recv() == "a"  # not even the first
             endpoint.is_silent = False
             assert await client.recv() == "beat"
+
+
+# What clients send
+
+
+def listening(**options: Any) -> tuple[Endpoint, list[tuple[int, bytes, int]]]:
+    """Return an endpoint, and what it will hear: client, payload, opcode."""
+    heard: list[tuple[int, bytes, int]] = []
+    endpoint = an_endpoint(**options)
+    endpoint.on_inbound = lambda client, payload, opcode: heard.append((client.number, payload, opcode))
+    return endpoint, heard
+
+
+@pytest.mark.parametrize("compression", [True, False])
+async def test_whoever_asks_is_told_what_each_client_sends(compression: bool) -> None:
+    endpoint, heard = listening(compression=compression)
+    async with endpoint, connect(endpoint.url) as one:
+        await one.send("ä" * 500)
+        await until(lambda: len(heard) == 1)
+        async with connect(endpoint.url) as other:
+            await other.send(b"\x00\xff")
+            await until(lambda: len(heard) == 2)
+            await one.send("")
+            await until(lambda: len(heard) == 3)
+    assert heard == [(1, ("ä" * 500).encode(), 1), (2, b"\x00\xff", 2), (1, b"", 1)]
+
+
+async def test_fragments_are_told_as_one_message() -> None:
+    endpoint, heard = listening()
+    async with endpoint, connect(endpoint.url) as client:
+        await client.send(["a", "b", "c"])
+        await client.send([b"1", b"2"])
+        await until(lambda: len(heard) == 2)
+        assert endpoint.stats()[0].inbound_frames >= 5
+    assert heard == [(1, b"abc", 1), (1, b"12", 2)]
+
+
+async def test_what_is_sent_on_the_heels_of_the_handshake_is_told_after_the_client_has_joined() -> None:
+    endpoint = an_endpoint()
+    told: list[str] = []
+    endpoint.on_join = lambda client: told.append("joined")
+    endpoint.on_inbound = lambda client, payload, opcode: told.append(payload.decode())
+    async with endpoint:
+        _, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
+        writer.write(
+            b"GET /ws/ HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            b"\x81\x82\x00\x00\x00\x00hi\x81\x82\x00\x00\x00\x00ho"
+        )
+        await until(lambda: len(told) == 3)
+        writer.close()
+        await writer.wait_closed()
+    assert told == ["joined", "hi", "ho"]
+
+
+async def test_what_nobody_asks_for_is_counted_and_dropped() -> None:
+    async with an_endpoint() as endpoint, connect(endpoint.url) as client:
+        await client.send(["a", "b"])
+        await until(lambda: endpoint.stats()[0].inbound_frames >= 2)
+        endpoint.on_inbound = lambda client, payload, opcode: pytest.fail("was not there when the client came")
+        await client.send("c")
+        await until(lambda: endpoint.stats()[0].inbound_frames >= 4)

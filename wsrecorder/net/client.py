@@ -33,7 +33,7 @@ class ClientStats:
         frames_sent: Frames of the stream handed to its socket; heartbeats are not counted.
         bytes_sent: Bytes of those on the wire.
         heartbeats_sent: Heartbeats it was sent.
-        inbound_frames: Frames it sent; nobody reads them.
+        inbound_frames: Frames it sent.
         stalls: How often its buffer was full: it read slower than it was sent to.
         stalled_ns: How long, all together, ns.
         buffered_bytes: Bytes not yet taken by its socket.
@@ -59,7 +59,7 @@ class ClientStats:
 
 
 class ClientConnection(ServerConnection):
-    """A connection whose application frames are counted and dropped, and whose back-pressure is measured.
+    """A connection whose application frames are counted and never queued, and whose back-pressure is measured.
 
     Args:
         now_ns: Monotonic time, ns.
@@ -68,6 +68,8 @@ class ClientConnection(ServerConnection):
 
     Attributes:
         inbound_frames: Application frames received.
+        on_message: Called with the payload and opcode of each message, fragments put together; None drops them.
+        early: Messages that came before there was anybody to tell, see `keep_early`.
         has_room: Set while the transport's buffer is below its high-water mark, and once the client
             is closing or gone: nobody waits for a client that wants nothing more.
         stalls: How often the buffer rose above the mark.
@@ -78,7 +80,11 @@ class ClientConnection(ServerConnection):
         self._now_ns = now_ns
         self._stalled_ns = 0
         self._stalled_since_ns: int | None = None
+        self._fragments: list[bytes] = []
+        self._opcode: Opcode | None = None  # of the message whose fragments these are
         self.inbound_frames = 0
+        self.on_message: Callable[[bytes, int], None] | None = None
+        self.early: list[tuple[bytes, int]] = []
         self.stalls = 0
         self.has_room = asyncio.Event()
         self.has_room.set()
@@ -93,10 +99,29 @@ class ClientConnection(ServerConnection):
         """Process one incoming event; an application frame is never queued, so no flood fills a queue."""
         if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
             self.inbound_frames += 1
+            if self.on_message is not None:
+                self._hear(event, self.on_message)
             return
         super().process_event(event)
         if isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
             self.has_room.set()
+
+    def keep_early(self, payload: bytes, opcode: int) -> None:
+        """Keep a message that comes on the heels of the handshake, until it is known whose it is."""
+        self.early.append((payload, opcode))
+
+    def _hear(self, frame: Frame, on_message: Callable[[bytes, int], None]) -> None:
+        """Put the fragments of a message together (RFC 6455, section 5.4)."""
+        if frame.opcode is not Opcode.CONT:
+            self._opcode = frame.opcode
+        elif self._opcode is None:
+            return  # it began before anybody listened
+        self._fragments.append(bytes(frame.data))
+        if frame.fin:
+            opcode, self._opcode = self._opcode, None
+            payload = b"".join(self._fragments)
+            self._fragments.clear()
+            on_message(payload, opcode)
 
     def eof_received(self) -> None:
         """Take note that the client sends no more."""
@@ -154,6 +179,14 @@ class Client:
 
     def __str__(self) -> str:
         return f"client {self.number} ({self._address})"
+
+    def hear(self, on_message: Callable[[bytes, int], None]) -> None:
+        """Have each message that it sends told, payload and opcode, and first those that were kept."""
+        connection = self._connection
+        connection.on_message = on_message
+        for payload, opcode in connection.early:
+            on_message(payload, opcode)
+        connection.early.clear()
 
     @property
     def is_open(self) -> bool:

@@ -2,7 +2,8 @@
 
 It answers as the live server does: exactly the recorded path (a query string is allowed), 403 for
 an upgrade elsewhere, 404 for a plain request; ping every 20 s; permessage-deflate for those who
-offer it. What clients send is read, counted and ignored, whatever its size.
+offer it. What clients send is read and counted, whatever its size, and ignored unless somebody
+wants to hear it (`Endpoint.on_inbound`).
 
 What is due goes out as one write a client, in slices of at most 256 KiB; between slices the event
 loop gets its turn and slow clients are looked after. A client that lags more than its buffer
@@ -16,6 +17,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -29,9 +31,12 @@ from wsrecorder.net.endpoint_options import EndpointOptions, SlowClient
 from wsrecorder.net.framing import Frames, frame_one
 from wsrecorder.net.listening import cannot_listen
 
-__all__ = ["Endpoint", "EndpointOptions", "Heartbeat", "SlowClient"]
+__all__ = ["Endpoint", "EndpointOptions", "Heartbeat", "Inbound", "SlowClient"]
 
 _LOG = logging.getLogger(__name__)
+
+Inbound = Callable[[Client, bytes, int], None]
+"""Told which client sent which payload with which opcode: 1 is text, 2 is binary; fragments are put together."""
 
 Heartbeat = Callable[[float, int], bytes | None]
 """Makes a heartbeat's payload from the client's round trip, ms, and UTC, ns since the epoch; None: send none."""
@@ -66,6 +71,8 @@ class Endpoint:
         options: How it serves.
         on_join: Called with each client that has come, before anything but a heartbeat is sent to it.
         on_leave: Called with each client that has gone.
+        on_inbound: Called with each message that a client sends, after ``on_join`` with that client; None drops them.
+            Set it before clients come: who is here already is heard or not as it was then.
         clients_served: How many clients have come so far.
         slow_closed: How many were closed because they lagged too far behind.
         admission: Answers handshakes, and can refuse them.
@@ -88,6 +95,7 @@ class Endpoint:
         self.admission = Admission(options.path, options.subprotocol, now_ns)
         self.on_join: Callable[[Client], None] | None = None
         self.on_leave: Callable[[Client], None] | None = None
+        self.on_inbound: Inbound | None = None
         self.clients_served = 0
         self.slow_closed = 0
         self.is_silent = False
@@ -266,6 +274,8 @@ class Endpoint:
 
     def _open_connection(self, *args: object, **options: object) -> ClientConnection:
         connection = ClientConnection(self._now_ns, *args, **options)
+        if self.on_inbound is not None:
+            connection.on_message = connection.keep_early
         self._sockets.add(connection)
         connection.connection_lost_waiter.add_done_callback(lambda _: self._sockets.discard(connection))
         return connection
@@ -280,6 +290,8 @@ class Endpoint:
         _LOG.info("%s joined", client)
         if self.on_join is not None:
             self.on_join(client)
+        if self.on_inbound is not None:
+            client.hear(partial(self.on_inbound, client))
         self._tell()
         try:
             await self._beat_until_gone(client)
