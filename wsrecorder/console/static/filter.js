@@ -101,10 +101,10 @@ function makeTypesMenu(store) {
   document.addEventListener("pointerdown", (event) => {
     if (!menu.hidden && !event.target.closest(".dropdown")) show(false);
   });
-  menu.parentElement.addEventListener("keydown", (event) => {
+  document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || menu.hidden) return;
     show(false);
-    button.focus();
+    if (menu.parentElement.contains(document.activeElement)) button.focus();
   });
   store.watch(({ types, rareTypes, filter }) => [withRare(types, rareTypes), filter.types], ([types, chosen]) => {
     const label = chosen.length === 0 ? "All types" : chosen.length === 1 ? chosen[0] : `${chosen.length} types`;

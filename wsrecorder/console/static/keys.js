@@ -22,6 +22,10 @@ export function listenToKeys(controls, openHelp) {
     "/": () => byId("text").focus(),
     "?": openHelp,
   };
+  // A button that was clicked lets go of the keyboard: the next space is meant for the playback.
+  document.addEventListener("click", (event) => {
+    if (event.detail > 0 && !byId("help").open) event.target.closest("button")?.blur();
+  });
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
     if (isTyping(event.target) || !(event.key in verbs)) return;

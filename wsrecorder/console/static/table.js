@@ -84,7 +84,7 @@ export class Table {
   }
 
   #failed(error) {
-    this.failed = error.status !== 0;
+    this.failed = error.status >= 400 && error.status < 500; // anything else may pass
     byId("count").classList.remove("busy");
     this.told.onFilterError(error);
   }
@@ -95,6 +95,8 @@ export class Table {
     this.sizer.style.height = `${sizerHeight(total)}px`;
     this.grid.setAttribute("aria-rowcount", String(total + 1));
     setText(byId("count"), `${count(total)}${complete ? "" : "…"}`);
+    const isSettled = complete && this.store.value.state?.sessions.every(({ sealed }) => sealed);
+    byId("count").setAttribute("aria-live", isSettled ? "polite" : "off"); // nobody wants to hear it count
     byId("count").title = `${total} events${complete ? "" : " so far"}`;
     byId("grid-empty").hidden = total > 0;
     const { filter, state } = this.store.value;
