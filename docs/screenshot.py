@@ -1,4 +1,4 @@
-"""Take the pictures of the pages: the report of the example's session, as a browser shows it.
+"""Take the pictures of the pages: report and control page of the example's session, as a browser shows them.
 
     python -m docs.screenshot [--chromium /usr/bin/chromium]
 
@@ -8,13 +8,24 @@ It needs playwright and a Chromium; `docs/images/` is written anew.
 from __future__ import annotations
 
 import argparse
+import socket
+import subprocess
+import sys
 import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from docs.example import make_library
 from wsrecorder.analysis.report import make_report
 from wsrecorder.analysis.report_page import render_page
 from wsrecorder.analysis.session import open_session
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 IMAGES = Path(__file__).parent / "images"
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -40,11 +51,95 @@ def take_report(chromium: str) -> Path:
     return picture
 
 
+def take_console(chromium: str) -> list[Path]:
+    """Take the control page, 1280 × 720: playing, in light; with an event, in dark. Return where they are."""
+    from playwright.sync_api import sync_playwright  # only here: the rest of the project does without it
+    from websockets.sync.client import connect
+
+    pictures = [IMAGES / "console.png", IMAGES / "console-event.png"]
+    with tempfile.TemporaryDirectory(prefix="wsrec-docs-") as folder, sync_playwright() as playwright:
+        make_library(Path(folder) / "recordings")
+        with _replay(Path(folder) / "recordings") as (endpoint, console), connect(endpoint, compression=None):
+            browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+            for picture, scheme, prepare in zip(pictures, ("light", "dark"), (_playing, _event), strict=True):
+                page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=scheme)  # type: ignore[arg-type]
+                page.goto(console)
+                page.wait_for_selector(".row:not(.pending)")
+                page.wait_for_selector("#legend button")
+                prepare(page)
+                page.mouse.move(0, 0)
+                page.screenshot(path=picture)
+                page.close()
+            browser.close()
+    return pictures
+
+
+@contextmanager
+def _replay(library: Path) -> Iterator[tuple[str, str]]:
+    """Replay the example's session; yield the addresses of its endpoint and of its console."""
+    ports = []
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            ports.append(free.getsockname()[1])
+    endpoint, console = f"ws://127.0.0.1:{ports[0]}/ws/", f"http://127.0.0.1:{ports[1]}/"
+    command = ["replay", "engine", "--library", str(library), "--port", str(ports[0]), "--console-port", str(ports[1])]
+    process = subprocess.Popen([sys.executable, "-m", "wsrecorder", *command, "--quiet", "--speed", "5"])
+    try:
+        for attempt in range(50):
+            try:
+                urllib.request.urlopen(console + "api/state").close()
+                break
+            except OSError:
+                if attempt == 49:
+                    raise
+                time.sleep(0.2)
+        yield endpoint, console
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _playing(page: Page) -> None:
+    """Add a note and a loop, play on behind the gap, until positions are open."""
+    box = page.locator("#track").bounding_box()
+    assert box is not None
+
+    def drag(start: float, end: float) -> None:
+        page.mouse.move(box["x"] + start * box["width"], box["y"] + 50)
+        page.mouse.down()
+        page.mouse.move(box["x"] + end * box["width"], box["y"] + 50, steps=4)
+        page.mouse.up()
+
+    drag(0.2, 0.33)
+    page.click("#tab-notes")
+    page.fill("#note-text", "spread widened")
+    page.get_by_role("button", name="Add").click()
+    page.wait_for_selector("#panel-notes .link")
+    page.click("#tab-state")
+    drag(0.5, 0.62)
+    page.wait_for_selector("#panel-state tbody tr >> nth=2", timeout=60_000)
+
+
+def _event(page: Page) -> None:
+    """Pause behind the gap and choose an order."""
+    page.click("#play")
+    page.focus("#track")
+    page.fill("#text", "POSITION_OPEN")
+    page.wait_for_selector(".row:not(.pending)")
+    page.locator(".row:has-text('POSITION_OPEN')").first.click()
+    page.click("#clear")
+    page.get_by_role("button", name="Seek here").click()
+    page.click("#follow")
+    page.wait_for_selector(".row.playhead")
+
+
 def main() -> None:
     """Take all pictures."""
     parser = argparse.ArgumentParser(description="Take the pictures of the pages.")
     parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser")
-    take_report(parser.parse_args().chromium)
+    chromium = parser.parse_args().chromium
+    take_report(chromium)
+    take_console(chromium)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ const KINDS = {
   reorder: ["1%", "swaps that share of frames with the next"],
   corrupt: ["0.1%", "breaks that share of payloads"],
   disconnect: ["30s", "closes connections every so often; a close code may follow: 30s:1006"],
-  freeze: ["10s", "sends nothing for so long, then all at once"],
+  freeze: ["10s", "sends nothing for so long, then all at once; how often may follow: 10s/60s"],
   refuse: ["5s", "refuses connections for so long after a disconnect"],
   recorded: ["", "does again the gaps and closes of the recording"],
 };
