@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.terminals import Terminal, terminal, wsrec
 from tests.jobs.replays import ats, listen, message, session, until
-from wsrecorder.cli.keyboard import Keyboard, terminal_of
+from wsrecorder.cli.keyboard import Keyboard, read_keys, terminal_of
 from wsrecorder.cli.replay_keys import SPEEDS, faster, slower
 
 UP, DOWN, RIGHT, LEFT = b"\x1b[A", b"\x1b[B", b"\x1b[C", b"\x1b[D"
@@ -125,6 +125,7 @@ async def test_suspended_it_gives_the_terminal_back_and_takes_it_again(library: 
         await shown.does(b"\x1a", "Stopped")
         await shown.does(b"bg\n", "ready> ")
         await shown.does(b"echo nobody else t''akes keys\n", "nobody else takes keys")
+        await shown.does(b"jobs\n", "Running")  # who touches the terminal in the background is stopped
         assert shown.mode == before
         await shown.does(b"fg\n", "wsrecorder")
         await until(lambda: shown.is_reading_keys)
@@ -160,6 +161,36 @@ async def test_keys_cut_in_two_are_put_together_and_a_pause_ends_a_sequence() ->
     await asyncio.sleep(0.01)
     keyboard.close()
     keyboard.look()
+    os.close(its_end)
+
+
+async def test_the_terminal_is_given_back_before_the_program_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, its_end = os.openpty()
+    before = termios.tcgetattr(its_end)
+    told: list[object] = []
+    monkeypatch.setattr(signal, "raise_signal", lambda number: told.append((number, termios.tcgetattr(its_end))))
+    stop = asyncio.Event()
+    async with read_keys(
+        its_end, told.append, stop, on_away=lambda: told.append("away"), on_back=lambda: told.append("back")
+    ):
+        await until(lambda: told == ["back"])
+        reading = termios.tcgetattr(its_end)
+        assert reading != before
+        os.kill(os.getpid(), signal.SIGTSTP)
+        await until(lambda: told == ["back", "away", (signal.SIGTSTP, before), "back"])
+        assert termios.tcgetattr(its_end) == reading
+        # Somebody else has had the terminal meanwhile, and left it otherwise.
+        termios.tcsetattr(its_end, termios.TCSANOW, before)
+        os.kill(os.getpid(), signal.SIGCONT)
+        await until(lambda: termios.tcgetattr(its_end) == reading)
+        # As soon as an end is asked for: what comes next may be a signal that cannot be caught.
+        stop.set()
+        await until(lambda: termios.tcgetattr(its_end) == before)
+        os.kill(os.getpid(), signal.SIGCONT)
+        await asyncio.sleep(0.01)
+        assert termios.tcgetattr(its_end) == before
+    assert signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL
+    os.close(screen)
     os.close(its_end)
 
 
