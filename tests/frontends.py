@@ -115,11 +115,7 @@ class Frontend:
     async def state(self) -> dict[str, Any]:
         """Return what it shows of the engine, the open orders and the open positions, as `shown_of` names it."""
         engine = await self.text("engine-state")
-        return {
-            "engine": None if engine == "unknown" else engine,
-            "orders": sorted(map(_facts, await self.rows("order"))),
-            "positions": sorted(map(_facts, await self.rows("position"))),
-        }
+        return rows_of(None if engine == "unknown" else engine, await self.rows("order"), await self.rows("position"))
 
     async def settled(self, replay: Replay, before: int = 0) -> None:
         """Return when all that a replay has sent is on the page, after so many messages of another one."""
@@ -137,22 +133,25 @@ async def open_frontend(browser: Browser, site: str, url: str, **settings: str |
     return frontend
 
 
-_SHOWN = {
-    "orders": ("id", "symbol", "side", "qty", "price", "status"),
-    "positions": ("id", "symbol", "side", "qty", "entry", "stop"),
-}
+_ORDER = ("id", "symbol", "side", "qty", "price", "status")
+_POSITION = ("id", "symbol", "side", "qty", "entry", "stop")
 
 
 def shown_of(states: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a frontend shows of projections' states."""
-    entities = {"orders": states["orders"].orders, "positions": states["positions"].positions}
-    return {
-        "engine": states["engine"].state,
-        **{
-            name: sorted(_facts({column: getattr(each, column) for column in _SHOWN[name]}) for each in found)
-            for name, found in entities.items()
-        },
-    }
+    orders, positions = states["orders"].orders, states["positions"].positions
+    return rows_of(
+        states["engine"].state,
+        [{column: getattr(each, column) for column in _ORDER} for each in orders],
+        [{column: getattr(each, column) for column in _POSITION} for each in positions],
+    )
+
+
+def rows_of(
+    engine: str | None, orders: Sequence[Mapping[str, Any]], positions: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what a frontend knows in the form in which `shown_of` returns it."""
+    return {"engine": engine, "orders": sorted(map(_facts, orders)), "positions": sorted(map(_facts, positions))}
 
 
 def _facts(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,18 @@ import pytest_asyncio
 
 import wsrecorder
 from docs.example import add_session
-from tests.frontends import ARGUMENTS, CHROMIUM, FRONTEND, folded, open_frontend, parsed, served, shown_of, started
+from tests.frontends import (
+    ARGUMENTS,
+    CHROMIUM,
+    FRONTEND,
+    folded,
+    open_frontend,
+    parsed,
+    rows_of,
+    served,
+    shown_of,
+    started,
+)
 from wsrecorder.analysis.session import open_session
 from wsrecorder.analysis.state import state_at
 
@@ -176,6 +188,30 @@ async def test_what_it_cannot_parse_is_dropped_and_the_socket_stays_open(browser
         await frontend.page.close()
         await asyncio.sleep(0)
     assert frontend.complaints == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_its_store_comes_to_the_same_as_the_projections_whatever_the_order(
+    browser: Browser, site: str, session: Path, seed: int
+) -> None:
+    chance = Random(seed)
+    frames = [event.text for event in open_session(session).events() if event.text is not None]
+    if seed % 2:  # lists of all put right what came before them
+        frames = [text for text in frames if '"orders":' not in text and '"positions":' not in text]
+    frames = chance.sample(frames, len(frames) * 2 // 3)
+    page = await browser.new_page()
+    await page.goto(f"{site}/README.md")  # a page of the same origin, on which no feed runs
+    found = await page.evaluate(
+        """async (frames) => {
+          const { Store } = await import("/store.js");
+          const store = new Store();
+          for (const frame of frames) store.take(frame);
+          return [store.engine.state, [...store.orders.open.values()], [...store.positions.open.values()]];
+        }""",
+        frames,
+    )
+    assert rows_of(*found) == folded(frames)
+    await page.close()
 
 
 async def test_the_recipe_of_the_documents_works(browser: Browser, site: str, session: Path) -> None:
