@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { byId, setText } from "./dom.js";
-import { chosenPlayback } from "./playhead.js";
+import { chosenPlayback, isGrowing } from "./playhead.js";
 import { followState } from "./stream.js";
 import { say, showError } from "./toast.js";
 
@@ -82,9 +82,8 @@ export function makeTop(store) {
       showError(Object.assign(new Error("the browser does not let the page copy"), { hint: store.value.state.url }));
     }
   });
-  store.watch(({ link, state, playback }) => [link, state?.mode, state?.sessions, chosenPlayback({ state, playback })?.status], ([link, mode, sessions, status]) => {
+  store.watch(({ link, state, playback }) => [link, state?.mode, isGrowing(state), chosenPlayback({ state, playback })?.status], ([link, mode, grows, status]) => {
     const chip = byId("status");
-    const grows = sessions?.some(({ sealed }) => !sealed);
     const looked = grows ? "recording" : "looking";
     const word = link === "live" ? (mode === "open" ? looked : (status ?? "waiting for a client")) : link;
     setText(chip, word);

@@ -1,7 +1,7 @@
 // Follow: the table goes with the playhead, or with the end of a session that is still being recorded.
 
 import { byId } from "./dom.js";
-import { chosenPlayback, positionNow } from "./playhead.js";
+import { chosenPlayback, isGrowing, positionNow } from "./playhead.js";
 import { ROW } from "./scroll_map.js";
 
 const EVERY_MS = 250;
@@ -28,7 +28,7 @@ export function makeFollow(store, table) {
     const { value } = store;
     if (asking || value.link !== "live" || !value.state || document.hidden || !table.height || table.failed) return;
     const now = performance.now();
-    const grows = value.state.sessions.some(({ sealed }) => !sealed) || !table.pages.complete;
+    const grows = isGrowing(value.state) || !table.pages.complete;
     const isLooking = value.state.mode === "open";
     asking = true;
     try {

@@ -13,6 +13,15 @@ export function chosenPlayback(value) {
 }
 
 /**
+ * Return whether one of the sessions is still being recorded.
+ * @param {Object|null} state of the server
+ * @returns {boolean}
+ */
+export function isGrowing(state) {
+  return Boolean(state?.sessions.some((session) => session.state === "recording"));
+}
+
+/**
  * Return the position now, ns since the session began.
  * @param {Object} value of the store
  * @param {number} nowMs `performance.now()`

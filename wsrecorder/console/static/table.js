@@ -6,7 +6,7 @@
 import { byId, setText } from "./dom.js";
 import { count } from "./format.js";
 import { Pages } from "./pages.js";
-import { chosenPlayback, positionNow } from "./playhead.js";
+import { chosenPlayback, isGrowing, positionNow } from "./playhead.js";
 import { Row } from "./row.js";
 import { barTop, isSqueezed, ROW, sizerHeight, tableTop } from "./scroll_map.js";
 import { listenToTable } from "./table_input.js";
@@ -95,13 +95,13 @@ export class Table {
     this.sizer.style.height = `${sizerHeight(total)}px`;
     this.grid.setAttribute("aria-rowcount", String(total + 1));
     setText(byId("count"), `${count(total)}${complete ? "" : "…"}`);
-    const isSettled = complete && this.store.value.state?.sessions.every(({ sealed }) => sealed);
+    const isSettled = complete && !isGrowing(this.store.value.state);
     byId("count").setAttribute("aria-live", isSettled ? "polite" : "off"); // nobody wants to hear it count
     byId("count").title = `${total} events${complete ? "" : " so far"}`;
     byId("grid-empty").hidden = total > 0;
     const { filter, state } = this.store.value;
     const isFiltered = filter.types.length || filter.text || filter.where;
-    const waiting = state?.sessions.every(({ sealed }) => sealed) ? "This session holds no events" : "Nothing recorded yet: events appear here as they come";
+    const waiting = !isGrowing(state) ? "This session holds no events" : "Nothing recorded yet: events appear here as they come";
     setText(byId("grid-empty"), isFiltered ? (complete ? "No event passes the filter" : "Looking…") : waiting);
     this.#fit();
     this.redraw();

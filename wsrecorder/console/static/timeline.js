@@ -168,8 +168,7 @@ export class Timeline {
   draw() {
     const most = drawDensity(this);
     if (this.data) {
-      const binS = (this.data.to_ns - this.data.from_ns) / this.data.bins / 1e9;
-      setText(byId("scale"), most ? `peak ${short(most / binS)}/s` : "");
+      setText(byId("scale"), most ? `peak ${short(most / (this.data.bin_ns / 1e9))}/s` : "");
     }
     this.drawMoving(true);
   }

@@ -62,7 +62,7 @@ function drawBars(context, timeline, height) {
   const { data } = timeline;
   const sums = new Float64Array(data.bins);
   for (const { counts } of data.types) counts.forEach((count, bin) => (sums[bin] += count));
-  const binNs = (data.to_ns - data.from_ns) / data.bins;
+  const binNs = data.bin_ns;
   const left = (bin) => timeline.xOf(data.from_ns + bin * binNs);
   let most = 0;
   sums.forEach((sum, bin) => {

@@ -29,7 +29,7 @@ export function showTip(timeline) {
 function* lines(timeline) {
   const { pointer, data, store } = timeline;
   yield el("div", {}, el("b", { text: clock(pointer.ns) }), el("span", { text: utc(store.value.state?.began_at, pointer.ns).slice(11) }));
-  const bin = Math.floor(((pointer.ns - data.from_ns) / (data.to_ns - data.from_ns)) * data.bins);
+  const bin = Math.floor((pointer.ns - data.from_ns) / data.bin_ns);
   const here = data.types.map(({ type, counts }) => [type, counts[bin] ?? 0]).filter(([, found]) => found > 0);
   here.sort((one, other) => other[1] - one[1]);
   for (const [type, found] of here.slice(0, MOST_TYPES)) {
