@@ -125,7 +125,8 @@ async def test_a_session_is_served(ten: Store) -> None:
 )
 async def test_what_is_served_can_be_chosen(ten: Store, options: dict[str, Any]) -> None:
     library = ten.path.parent
-    async with wsrecorder.serve("latest", library=library, at_end="close", max_gap=0.001, **options) as replay:
+    options = {"at_end": "close", "max_gap": 0.001, "prime": "none", **options}
+    async with wsrecorder.serve("latest", library=library, **options) as replay:
         listener = await listen(replay.url)
         await listener.closed()
     assert ats(listener.payloads) == [0.05, 0.07]
@@ -136,6 +137,15 @@ async def test_faults_can_be_served(ten: Store) -> None:
         listener = await listen(replay.url)
         await listener.closed()
         assert 0 < len(listener.frames) == 10 - replay.report().faults.counts["drop"] < 10
+
+
+async def test_a_client_is_told_first_how_things_stand(ten: Store) -> None:
+    async with wsrecorder.serve(ten.path, at_end="close", start="50ms", speed="max") as replay:
+        listener = await listen(replay.url)
+        await listener.closed()
+    report = replay.report()
+    assert report.primed == len(listener.frames) - report.frames_sent > 0
+    assert all(at_s < 0.05 for at_s in ats(listener.payloads)[: report.primed])
 
 
 async def test_sessions_themselves_can_be_served(ten: Store) -> None:

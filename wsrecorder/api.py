@@ -24,7 +24,7 @@ from wsrecorder.jobs.play import Play, PlayOptions
 from wsrecorder.jobs.record import record_feeds
 from wsrecorder.jobs.record_options import RecordOptions
 from wsrecorder.jobs.replay import Replay
-from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions
+from wsrecorder.jobs.replay_options import AtEnd, Prime, ReplayOptions
 from wsrecorder.net.endpoint_options import SlowClient
 from wsrecorder.net.transport import FeedOptions, choose_transport
 from wsrecorder.store.library import Library, library_path, open_store
@@ -125,6 +125,7 @@ def serve(
     slow_client: str | None = None,
     client_buffer: int = 16 << 20,
     at_end: str = "stay",
+    prime: str = "last",
     faults: Iterable[str] = (),
     seed: int = 0,
 ) -> Replay:
@@ -162,6 +163,7 @@ def serve(
         slow_client: ``close`` or ``wait``; None closes, but waits with ``per_client`` or at speed ``max``.
         client_buffer: How far a client may lag, bytes.
         at_end: ``stay``, ``close`` or ``loop``.
+        prime: ``last``, ``state`` or ``none``: what a client that joins late or is carried over a seek is told first.
         faults: What goes wrong on purpose, such as ``["drop=1%", "disconnect=30s"]``; docs/faults.md.
         seed: Decides which frames the faults hit.
 
@@ -192,6 +194,7 @@ def serve(
         slow_client=None if slow_client is None else _one_of(SlowClient, slow_client, "slow_client"),
         client_buffer_bytes=client_buffer,
         at_end=_one_of(AtEnd, at_end, "at_end"),
+        prime=_one_of(Prime, prime, "prime"),
         faults=parse_faults(faults),
         seed=seed,
     )

@@ -111,7 +111,7 @@ FILTERS: list[tuple[dict[str, Any], Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("wanted", "keeps"), FILTERS, ids=str)
+@pytest.mark.parametrize(("wanted", "keeps"), FILTERS, ids=[str(wanted) for wanted, _ in FILTERS])
 def test_a_filter_keeps_what_it_says(session: Session, wanted: dict[str, Any], keeps: Any) -> None:
     listing = listed(session, **wanted)
     expected = [each.seq for each in events(COUNT) if keeps(each)]
@@ -136,7 +136,7 @@ def test_places_in_a_filtered_list_are_those_of_the_next_match(session: Session)
 
 
 def test_matches_far_apart_are_read_where_they_lie(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsrecorder.analysis.listing._FAR", 50)
+    monkeypatch.setattr("wsrecorder.store.picking._FAR", 50)
     assert seqs(listed(session, where="seq % 300 < 2").page(0, 100)) == [0, 1, 300, 301, 600, 601, 900, 901]
 
 

@@ -264,7 +264,7 @@ def answers(port: int) -> bool:
 def a_client(number: int, **facts: Any) -> ClientStats:
     fields = {
         "number": number, "address": f"127.0.0.1:{number}", "query": "", "connected_ns": 0, "frames_sent": 1_234,
-        "bytes_sent": 2_048, "heartbeats_sent": 2, "inbound_frames": 0, "stalls": 0, "stalled_ns": 0,
+        "bytes_sent": 2_048, "primed": 0, "heartbeats_sent": 2, "inbound_frames": 0, "stalls": 0, "stalled_ns": 0,
         "buffered_bytes": 0, "latency_ms": 0.5, "window_bits": None, "close_code": None,
     }  # fmt: skip
     return ClientStats(**{**fields, **facts})  # type: ignore[arg-type]
@@ -272,7 +272,8 @@ def a_client(number: int, **facts: Any) -> ClientStats:
 
 def a_report(**facts: Any) -> ReplayReport:
     fields = {
-        "frames_sent": 1_234, "passes": 1, "playing_s": 2.0, "session_s": 19.9, "speed": 10.0, "achieved_speed": 9.95,
+        "frames_sent": 1_234, "primed": 0, "passes": 1, "playing_s": 2.0, "session_s": 19.9, "speed": 10.0,
+        "achieved_speed": 9.95,
         "lateness": Distribution([100_000] * 99 + [2_000_000]), "clients": [a_client(1)], "slow_closed": 0,
     }  # fmt: skip
     return ReplayReport(**{**fields, **facts})
@@ -316,6 +317,12 @@ def test_clients_that_were_closed_as_too_slow_are_said(capsys: pytest.CaptureFix
     last = printed(a_report(slow_closed=1), capsys)[-1]
     assert last.startswith("1 client closed for lagging too far behind (1013)")
     assert "--slow-client wait" in last
+
+
+def test_frames_that_told_how_things_stand_are_said_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(a_report(clients=[a_client(1), a_client(2, primed=3)]), capsys)
+    assert [" beforehand" in line for line in lines if line.startswith("client")] == [False, True]
+    assert "3 frames beforehand" in lines[-1]
 
 
 def test_of_many_clients_the_first_are_shown(capsys: pytest.CaptureFixture[str]) -> None:

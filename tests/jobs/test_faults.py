@@ -29,7 +29,7 @@ from wsrecorder.core.fault import parse_faults
 from wsrecorder.core.playhead import MAX_SPEED
 from wsrecorder.errors import FeedError, UsageError
 from wsrecorder.jobs.replay import Replay
-from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions
+from wsrecorder.jobs.replay_options import AtEnd, Prime, ReplayOptions
 from wsrecorder.store.session import Store
 
 MS = 1_000_000
@@ -63,7 +63,7 @@ async def faulty(
 ) -> AsyncIterator[tuple[Replay, VirtualClock]]:
     """A replay with faults, under a clock that is moved by hand unless it jumps."""
     clock = VirtualClock(is_jumping=is_jumping)
-    asked = ReplayOptions(port=0, faults=parse_faults(faults), **options)
+    asked = ReplayOptions(port=0, prime=Prime.NONE, faults=parse_faults(faults), **options)
     async with Replay([store], asked, clock) as running:
         yield running, clock
 

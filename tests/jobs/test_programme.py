@@ -28,7 +28,8 @@ from wsrecorder.core.dialect import Dialect
 from wsrecorder.core.moment import parse_moment
 from wsrecorder.core.playhead import MAX_SPEED
 from wsrecorder.errors import SessionError, UsageError
-from wsrecorder.jobs.programme import PlayBatch, Programme, ReadAhead
+from wsrecorder.jobs.play_batch import PlayBatch
+from wsrecorder.jobs.programme import Programme, ReadAhead
 from wsrecorder.jobs.replay_options import ReplayOptions
 from wsrecorder.store.manifest import Health
 from wsrecorder.store.schema import from_rows

@@ -37,7 +37,7 @@ from wsrecorder.core.playhead import MAX_SPEED
 from wsrecorder.errors import EndpointError, SegmentDamaged, UsageError
 from wsrecorder.jobs.programme import Programme
 from wsrecorder.jobs.replay import Replay, replay
-from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions, ReplayReport
+from wsrecorder.jobs.replay_options import AtEnd, Prime, ReplayOptions, ReplayReport
 from wsrecorder.net.endpoint_options import SlowClient
 from wsrecorder.store.manifest import Health
 from wsrecorder.store.schema import from_rows
@@ -45,7 +45,8 @@ from wsrecorder.store.session import ParquetStore, Store
 
 
 def replaying(stores: Sequence[Store] | Store, clock: Clock | None = None, **options: Any) -> Replay:
-    """Return a replay on a free port."""
+    """Return a replay on a free port; clients are told nothing before the stream, unless that is asked for."""
+    options.setdefault("prime", Prime.NONE)
     listed = stores if isinstance(stores, Sequence) else [stores]
     return Replay(listed, ReplayOptions(port=0, **options), clock or VirtualClock())
 
@@ -459,6 +460,7 @@ async def test_the_report_is_plain_values(ten: Store) -> None:
     del facts["clients"]
     assert facts == {
         "frames_sent": 10,
+        "primed": 0,
         "passes": 1,
         "playing_s": 4.5,
         "session_s": 9,

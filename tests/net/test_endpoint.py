@@ -608,3 +608,79 @@ async def test_what_nobody_asks_for_is_counted_and_dropped() -> None:
         endpoint.on_inbound = lambda client, payload, opcode: pytest.fail("was not there when the client came")
         await client.send("c")
         await until(lambda: endpoint.stats()[0].inbound_frames >= 4)
+
+
+# Held back
+
+
+def uncompressed(endpoint: Endpoint) -> connect:
+    return connect(endpoint.url, compression=None)
+
+
+async def test_a_client_that_is_held_gets_what_goes_before_it_first() -> None:
+    async with an_endpoint(lambda latency_ms, wall_ns: b"beat") as endpoint, connect(endpoint.url) as client:
+        assert await client.recv() == "beat"
+        await endpoint.wait_for_clients(1)
+        held = endpoint.clients[0]
+        held.hold()
+        await endpoint.broadcast(framed("a", "b"), 0, 2)
+        assert held.buffered_bytes > 0
+        before = framed("x")
+        held.release([(before.wire(0, 1, held.window_bits), 1)])
+        await endpoint.broadcast(framed("c"), 0, 1)
+        assert await receive(client, 4) == ["x", "a", "b", "c"]
+        (stats,) = endpoint.stats()
+        assert (stats.primed, stats.frames_sent) == (1, 3)
+
+
+async def test_a_client_that_is_held_is_waited_for_like_a_slow_one() -> None:
+    async with an_endpoint(slow_client=SlowClient.WAIT) as endpoint, uncompressed(endpoint) as client:
+        await endpoint.wait_for_clients(1)
+        held = endpoint.clients[0]
+        held.hold()
+        payloads = ["x" * 100_000] * 50
+        sending = asyncio.create_task(endpoint.broadcast(framed(*payloads), 0, len(payloads)))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not held.has_room
+        assert not sending.done()
+        assert held.buffered_bytes < 2 * MIB
+        held.release()
+        assert await receive(client, len(payloads)) == payloads
+        await sending
+
+
+async def test_a_client_that_is_held_too_long_is_closed() -> None:
+    async with an_endpoint(client_buffer_bytes=1_000) as endpoint, uncompressed(endpoint) as client:
+        await endpoint.wait_for_clients(1)
+        endpoint.clients[0].hold()
+        for _ in range(3):
+            await endpoint.broadcast(framed("x" * 800), 0, 1)
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1013
+
+
+async def test_a_client_that_joins_between_gets_no_part_of_what_is_under_way() -> None:
+    endpoint = an_endpoint()
+    endpoint.on_join = lambda client: client.hold() or client.release()  # type: ignore[func-returns-value]
+    async with endpoint, connect(endpoint.url, compression=None) as early:
+        await endpoint.wait_for_clients(1)
+        payloads = [f"{number:06d}" + "x" * 10_000 for number in range(500)]
+        sending = asyncio.create_task(endpoint.broadcast(framed(*payloads), 0, len(payloads)))
+        async with connect(endpoint.url) as late:
+            await endpoint.wait_for_clients(2)
+            assert not sending.done()
+            assert await receive(early, len(payloads)) == payloads
+            await sending
+            await endpoint.broadcast(framed("next"), 0, 1)
+            assert await late.recv() == "next"
+
+
+async def test_all_can_be_told_how_things_stand() -> None:
+    async with an_endpoint() as endpoint, connect(endpoint.url) as one, connect(endpoint.url) as other:
+        await endpoint.wait_for_clients(2)
+        endpoint.prime(framed("x", "y"), 0, 2)
+        assert await receive(one, 2) == await receive(other, 2) == ["x", "y"]
+        assert [(stats.primed, stats.frames_sent) for stats in endpoint.stats()] == [(2, 0), (2, 0)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from wsrecorder.analysis.irregular import Irregular
 from wsrecorder.analysis.matches import Filter, Matches
 from wsrecorder.analysis.session import Session, State
+from wsrecorder.store.picking import pick
 from wsrecorder.store.schema import RecordBatch
 from wsrecorder.store.selection import Selection
-from wsrecorder.store.session import Store
 
 __all__ = ["MOST_ROWS", "PREVIEW_CHARS", "Listing", "Listings", "Row"]
 
@@ -38,7 +38,6 @@ _COLUMNS: Final = (
 _BLOCK_ROWS: Final = 256
 _BLOCKS_KEPT: Final = 32
 _LISTINGS_KEPT: Final = 4
-_FAR: Final = 32_768  # so many events that are not wanted are better left out by opening the session anew
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,7 +204,7 @@ class Listing:
             return []
         self._irregular.look_on(seqs[-1])
         after_gap = {self.row_at(seq) for seq in self._irregular.after_gap(seqs[0], seqs[-1])}
-        found = (fields for batch in _read(self._store, seqs) for fields in _fields(batch))
+        found = (fields for batch in pick(self._store, seqs, _COLUMNS) for fields in _fields(batch))
         return [
             Row(
                 **fields, row=row, after_gap=row in after_gap,
@@ -260,24 +259,6 @@ def _count(session: Session, known: int) -> int:
     for batch in session.store.batches(Selection(columns=("seq",), from_seq=known)):
         known = batch.column("seq")[-1].as_py() + 1
     return known
-
-
-def _read(store: Store, seqs: Sequence[int]) -> Iterator[RecordBatch]:
-    """Yield events by their sequence numbers, ascending; what lies far between two is not read."""
-    place = 0
-    while place < len(seqs):
-        for batch in store.batches(Selection(columns=_COLUMNS, from_seq=seqs[place])):
-            first_seq, next_seq = batch.column("seq")[0].as_py(), batch.column("seq")[-1].as_py() + 1
-            indices = []
-            while place < len(seqs) and seqs[place] < next_seq:
-                indices.append(seqs[place] - first_seq)
-                place += 1
-            if indices:
-                yield batch.take(pa.array(indices, pa.int64()))
-            if place == len(seqs) or seqs[place] - next_seq > _FAR:
-                break
-        else:
-            return  # the session holds less than it did
 
 
 def _fields(batch: RecordBatch) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from wsrecorder.core.moment import parse_duration, parse_moment
 from wsrecorder.core.playhead import parse_speed
 from wsrecorder.core.timeline import Axis
 from wsrecorder.errors import UsageError
-from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions, ReplayReport, ReplayState
+from wsrecorder.jobs.replay_options import AtEnd, Prime, ReplayOptions, ReplayReport, ReplayState
 from wsrecorder.net.endpoint_options import SlowClient
 
 if TYPE_CHECKING:
@@ -90,6 +90,9 @@ def replay(
     at_end: Annotated[
         AtEnd | None, typer.Option(help="Keep connections open, close them, exit, or begin again.  [default: stay]")
     ] = None,
+    prime: Annotated[
+        Prime, typer.Option(help="What a client is told first when it joins late or is carried over a seek.")
+    ] = Prime.LAST,
     loop: Annotated[bool, typer.Option("--loop", help="Begin again at the end: --at-end loop.")] = False,
     fault: Annotated[
         list[str] | None,
@@ -125,6 +128,7 @@ def replay(
         slow_client=slow_client,
         client_buffer_bytes=parse_size(client_buffer),
         at_end=AtEnd.LOOP if loop else at_end or AtEnd.STAY,
+        prime=prime,
         faults=parse_faults(fault or []),
         seed=seed,
     )
@@ -218,10 +222,11 @@ def print_report(report: ReplayReport) -> None:
         late = facts["lateness_ms"]
         say(f"lateness p50 {late['p50']:.2f} ms, p99 {late['p99']:.2f} ms, max {late['max']:.2f} ms")
     for client in report.clients[:_CLIENTS_SHOWN]:
+        primed = f", {show_number(client.primed, 'frame')} beforehand" if client.primed else ""
         stalls = f", {show_number(client.stalls, 'stall')} of {client.stalled_ns / 1e6:.0f} ms" if client.stalls else ""
         say(
             f"client {client.number} ({client.address}): {show_number(client.frames_sent, 'frame')}, "
-            f"{show_bytes(client.bytes_sent)}, {show_number(client.heartbeats_sent, 'heartbeat')}{stalls}"
+            f"{show_bytes(client.bytes_sent)}, {show_number(client.heartbeats_sent, 'heartbeat')}{primed}{stalls}"
         )
     if len(report.clients) > _CLIENTS_SHOWN:
         say(f"and {len(report.clients) - _CLIENTS_SHOWN} more clients")

@@ -250,6 +250,11 @@ class Player:
         return self._is_stopped
 
     @property
+    def is_rereading(self) -> bool:
+        """Whether a control has asked for another pass, which has not begun yet."""
+        return self._reread_ns is not None
+
+    @property
     def passes(self) -> int:
         """How many passes have begun."""
         return self._passes

@@ -27,7 +27,7 @@ from wsrecorder.core.fault import FaultKind
 from wsrecorder.core.injector import Due, Frame, Injector
 from wsrecorder.jobs.faults import Faults
 from wsrecorder.jobs.outages import Outage
-from wsrecorder.jobs.programme import PlayBatch
+from wsrecorder.jobs.play_batch import PlayBatch
 from wsrecorder.net.client import Client
 from wsrecorder.net.endpoint import Endpoint
 from wsrecorder.net.framing import frame_each

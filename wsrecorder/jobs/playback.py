@@ -6,8 +6,8 @@ All clients share one, or each has its own. It is the only place of a replay tha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 
 from wsrecorder.clock import Clock
 from wsrecorder.core.distribution import Distribution
@@ -15,7 +15,9 @@ from wsrecorder.core.player import Finished, Idle, More, Player, Reread, Send, W
 from wsrecorder.core.timeline import Placement, Timeline
 from wsrecorder.jobs.delivery import Delivery
 from wsrecorder.jobs.faults import Faults
-from wsrecorder.jobs.programme import PlayBatch, Programme, ReadAhead
+from wsrecorder.jobs.play_batch import PlayBatch
+from wsrecorder.jobs.priming import Place, Primer, place_after, place_before
+from wsrecorder.jobs.programme import Programme, ReadAhead
 from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions
 from wsrecorder.net.client import Client
 from wsrecorder.net.endpoint import Endpoint
@@ -31,6 +33,7 @@ class Playback:
     Attributes:
         player: Decides what is due; new, it is paused.
         frames_sent: Frames played so far.
+        primed: Frames by which clients were told how things stand; they are not among those played.
         lateness: Of frames that had a deadline.
         is_over: Whether it was played to the end; a seek leads back.
 
@@ -45,6 +48,7 @@ class Playback:
         types: Only messages of these types; None is all.
         speed: Session seconds per wall second, or infinity.
         faults: What goes wrong on its way to the clients; None is nothing ever.
+        primer: Finds what clients are to be told first; None tells them nothing.
     """
 
     def __init__(
@@ -60,14 +64,22 @@ class Playback:
         types: frozenset[str] | None,
         speed: float,
         faults: Faults | None = None,
+        primer: Primer | None = None,
     ) -> None:
         self.player = Player(start_ns=start_ns, speed=speed, loop=options.at_end is AtEnd.LOOP)
         self.frames_sent = 0
+        self.primed = 0
         self.lateness = Distribution()
         self.is_over = False
+        self._endpoint = endpoint
         self._options = options
         self._clock = clock
+        self._to = to
         self._stop_ns = stop_ns
+        self._types = types
+        self._primer = primer
+        self._from_ns = start_ns
+        self._place: Place | None = None  # where the next row stands; while a pass has not been primed, nowhere
         self._changed = asyncio.Event()
         self._reader = ReadAhead(programme, types, stop_ns)
         self._timeline = Timeline()
@@ -177,22 +189,63 @@ class Playback:
         self._timeline = Timeline(from_ns, self._stop_ns, axis=options.axis, max_gap_ns=options.max_gap_ns)
         self._placement = _NOTHING
         self._last = None
+        self._from_ns, self._place = from_ns, None
         self._reader.begin(from_ns)
         self._delivery.begin_pass(from_ns)
 
     async def _feed(self) -> None:
         batch = await self._reader.take()
+        placement = _NOTHING if batch is None else self._timeline.place(batch.elapsed_ns, batch.sent_us)
+        if self._place is None:
+            await self._begin_primed(batch, placement)
         if batch is None:
             self.player.end(self._clock.now_ns())
             return
-        placement = self._timeline.place(batch.elapsed_ns, batch.sent_us)
         if self.player.feed(placement.due_ns, self._clock.now_ns()):
             self._batch, self._placement = batch, placement
+
+    async def _begin_primed(self, batch: PlayBatch | None, placement: Placement) -> None:
+        """Tell all clients how things stand where a pass begins, before its first row."""
+        is_empty = batch is None or placement.start == placement.stop
+        place = Place(self._from_ns) if batch is None or is_empty else place_before(batch, placement.start)
+        if self._primer is not None:
+            found = await self._primer.find(place, self._types)
+            if self.player.is_rereading:  # a control has meanwhile led elsewhere, and that is primed in turn
+                return
+            for primed in found:
+                frames, first, after = primed.frames(0, len(primed.elapsed_ns), self._clock.wall_ns())
+                self._endpoint.prime(frames, first, after, self._to)
+                self.primed += after - first
+        self._place = place
+
+    def welcome(self, client: Client) -> Coroutine[Any, Any, None] | None:
+        """Keep the stream back from a client that has just come, until it knows how things stand.
+
+        Returns:
+            What tells it and then lets the stream through, to be run; None where nothing has to be told, or
+            a pass is about to begin, which tells all clients.
+        """
+        if self._primer is None or self._place is None:
+            return None
+        client.hold()
+        return self._prime_one(self._primer, client, self._place)
+
+    async def _prime_one(self, primer: Primer, client: Client, place: Place) -> None:
+        wires: list[tuple[bytes | memoryview, int]] = []
+        try:
+            for primed in await primer.find(place, self._types):
+                frames, first, after = primed.frames(0, len(primed.elapsed_ns), self._clock.wall_ns())
+                wires.append((frames.wire(first, after, client.window_bits), after - first))
+                self.primed += after - first
+        finally:
+            client.release(wires)
 
     async def _send(self, start: int, stop: int) -> None:
         assert self._batch is not None
         first_row = self._placement.start
         began_ns = self._clock.now_ns()
+        # Before it is sent: who joins meanwhile gets what comes after.
+        self._place = place_after(self._batch, first_row + stop - 1)
         waited_ns = await self._delivery.send(self._batch, first_row + start, first_row + stop)
         now_ns = self._clock.now_ns()
         for late_ns, rows in self.player.lateness(now_ns - waited_ns):

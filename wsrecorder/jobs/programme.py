@@ -8,82 +8,49 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from wsrecorder.core.dialect import Restamper
 from wsrecorder.core.event import Direction, Kind
 from wsrecorder.core.heartbeat import HeartbeatMaker
 from wsrecorder.core.moment import Moment, resolve_window
-from wsrecorder.core.timeline import NO_TIME, Axis
+from wsrecorder.core.timeline import Axis
 from wsrecorder.errors import SessionError, UsageError
+from wsrecorder.jobs.play_batch import PlayBatch
 from wsrecorder.jobs.replay_options import ReplayOptions
-from wsrecorder.net.framing import Frames, frame_columns, frame_each
-from wsrecorder.store.columns import int64_view, times_us
 from wsrecorder.store.manifest import OTHER_TYPES, Identity, Manifest
 from wsrecorder.store.merge import Source, merge_batches
-from wsrecorder.store.schema import RecordBatch, text_opcodes
+from wsrecorder.store.schema import RecordBatch
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import Store
 
 if TYPE_CHECKING:
     from wsrecorder.analysis.where import Where
 
-__all__ = ["PlayBatch", "Programme", "ReadAhead"]
+__all__ = ["Part", "Programme", "ReadAhead"]
 
 _AHEAD: Final = 2
 
 
-class PlayBatch:
-    """Consecutive frames with their times.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A session of a programme.
 
     Attributes:
-        elapsed_ns: When each was received, session time, ns.
-        seqs: The sequence number of each in its session.
-        sent_us: When each says it was sent, or `NO_TIME`; empty if nobody asked.
-
-    Args:
-        rows: A record batch.
-        wants_sent: Whether times of sending are needed.
-        restamper: Rewrites time stamps as frames go out, or None.
+        store: Where it is kept.
+        shift_ns: When it began, counted from the beginning of the earliest one, ns.
+        exclude: Types that are not played.
+        events: How many it held when it was opened.
     """
 
-    def __init__(self, rows: Any, *, wants_sent: bool, restamper: Restamper | None) -> None:
-        self.elapsed_ns = int64_view(rows.column("elapsed_ns"))
-        self.seqs = int64_view(rows.column("seq"))
-        self.sent_us: Sequence[int] = times_us(rows.column("sent_at"), NO_TIME) if wants_sent else ()
-        self._rows = rows
-        self._restamper = restamper
-        self._is_text = text_opcodes(rows)
-        self._frames = None if restamper else frame_columns(rows.column("text"), rows.column("binary"), self._is_text)
-
-    def types(self, start: int, stop: int) -> list[str | None]:
-        """Return the types of the rows ``[start, stop)``."""
-        found: list[str | None] = self._rows.column("type").slice(start, stop - start).to_pylist()
-        return found
-
-    def frames(self, start: int, stop: int, wall_ns: int) -> tuple[Frames, int, int]:
-        """Return frames that hold the rows ``[start, stop)``, and where they stand in them.
-
-        Args:
-            start: First row.
-            stop: First row after it.
-            wall_ns: UTC at which they go out, for restamping.
-        """
-        if self._frames is not None:
-            return self._frames, start, stop
-        assert self._restamper is not None
-        rows = self._rows.slice(start, stop - start)
-        payloads = []
-        columns = (rows.column(name).to_pylist() for name in ("received_ns", "text", "binary"))
-        for received_ns, text, binary in zip(*columns, strict=True):
-            payload = binary if text is None else text.encode()
-            payloads.append(self._restamper.shift(payload, wall_ns - received_ns))
-        is_text = self._is_text.slice(start, stop - start).to_pylist()
-        return frame_each(payloads, is_text), 0, stop - start
+    store: Store
+    shift_ns: int
+    exclude: frozenset[str]
+    events: int
 
 
 class Programme:
@@ -190,26 +157,47 @@ class Programme:
         stream = streams[0][0]
         if len(streams) > 1:
             # Of several, each goes as far as it has come when it is read to there.
-            stream = merge_batches(Source(takewhile(_is_there, rows), shift_ns) for rows, shift_ns in streams)
+            stream = merge_batches(
+                Source(takewhile(_is_there, rows), shift_ns, number) for number, (rows, shift_ns) in enumerate(streams)
+            )
         for rows in stream:
             yield None if rows is None else PlayBatch(rows, wants_sent=wants_sent, restamper=self._restamper)
+
+    def parts(self) -> list[Part]:
+        """Return its sessions, each with what is played of it, whatever window and types."""
+        return [
+            Part(store, manifest.identity.started_ns - self._began_ns, self._excluded(manifest), manifest.events)
+            for store, manifest in zip(self._stores, self._manifests, strict=True)
+        ]
+
+    @property
+    def where(self) -> Where | None:
+        """What is true of all that is played, or None."""
+        return self._where
+
+    def joined(self, picked: Sequence[Iterable[RecordBatch]]) -> list[PlayBatch]:
+        """Return events of each session as frames, by time."""
+        sources = [Source(rows, part.shift_ns) for rows, part in zip(picked, self.parts(), strict=True)]
+        return [PlayBatch(rows, wants_sent=False, restamper=self._restamper) for rows in merge_batches(sources)]
 
     def _selection(
         self, manifest: Manifest, columns: tuple[str, ...], types: frozenset[str] | None,
         from_ns: int, stop_ns: int | None, shift_ns: int,
     ) -> Selection:  # fmt: skip
-        beat = manifest.identity.dialect.heartbeat_type
-        own_heartbeats = not self._options.verbatim and beat is not None and beat in manifest.types
-        exclude = self._options.exclude | {beat} if own_heartbeats and beat else self._options.exclude
         return Selection(
             columns=columns,
             start_ns=from_ns if from_ns > 0 else None,
             end_ns=None if stop_ns is None else stop_ns - shift_ns,
             types=types,
-            exclude=exclude,
+            exclude=self._excluded(manifest),
             kinds=frozenset({Kind.MESSAGE}),
             direction=Direction.IN,
         )
+
+    def _excluded(self, manifest: Manifest) -> frozenset[str]:
+        beat = manifest.identity.dialect.heartbeat_type
+        own_heartbeats = not self._options.verbatim and beat is not None and beat in manifest.types
+        return self._options.exclude | {beat} if own_heartbeats and beat else self._options.exclude
 
 
 def _check_holds_messages(stores: Sequence[Store], manifests: Sequence[Manifest]) -> None:

@@ -7,18 +7,17 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import parse_qs
 
 from wsrecorder.clock import Clock
 from wsrecorder.core.distribution import Distribution
-from wsrecorder.core.moment import parse_moment
-from wsrecorder.core.playhead import parse_speed
 from wsrecorder.errors import UsageError, WsrecError
 from wsrecorder.jobs.faults import Faults
 from wsrecorder.jobs.outages import read_outages
 from wsrecorder.jobs.playback import Playback
+from wsrecorder.jobs.priming import primer_for
 from wsrecorder.jobs.programme import Programme
 from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions, ReplayReport, ReplayState
+from wsrecorder.jobs.wishes import read_wishes
 from wsrecorder.net.client import Client
 from wsrecorder.net.endpoint import Endpoint, EndpointOptions
 from wsrecorder.store.session import Store
@@ -89,10 +88,12 @@ class Replay:
             options.faults, options.seed, self.endpoint, clock,
             read_outages=lambda: read_outages(stores), check_types=programme.check_types, on_error=self._fail,
         )  # fmt: skip
+        self._primer = primer_for(programme, options)
         self._tasks: set[asyncio.Task[None]] = set()
         self._own: dict[int, Playback] = {}
         self._playing: set[int] = set()
         self._frames_gone = 0
+        self._primed_gone = 0
         self._lateness_gone = Distribution()
         self._measured_gone = (0.0, 0.0)
         self._passes_gone = 0
@@ -109,8 +110,11 @@ class Replay:
             self.endpoint.on_leave = self._end_own
         else:
             self.shared = self._playback(None, self.options.speed, *self._window, self.options.types)
+            self.endpoint.on_join = self._welcome
         await self.endpoint.__aenter__()
         self.faults.begin()
+        if self._primer is not None:
+            self._primer.start()
         if self.shared is not None:
             self._start(self._play_shared(self.shared))
         return self
@@ -120,6 +124,8 @@ class Replay:
     ) -> None:
         for playback in self._playbacks:
             playback.close()
+        if self._primer is not None:
+            self._primer.close()
         await self.faults.close()
         for task in self._tasks:
             task.cancel()
@@ -143,11 +149,15 @@ class Replay:
                 self._finish()
             await playback.wait_for_control()
 
+    def _welcome(self, client: Client) -> None:
+        if self.shared is not None and (welcoming := self.shared.welcome(client)) is not None:
+            self._start(welcoming)
+
     # One playback for each client.
 
     def _begin_own(self, client: Client) -> None:
         try:
-            speed, start_ns, stop_ns, types = self._wishes(client.query)
+            speed, start_ns, stop_ns, types = read_wishes(client.query, self.options, self._programme)
         except UsageError as exc:
             _LOG.warning("%s asked for the impossible: %s", client, exc.message)
             self._start(client.close(_POLICY_VIOLATION, _reason(exc.message), self.endpoint.options.close_timeout_s))
@@ -177,19 +187,10 @@ class Replay:
             playback.close()
             self._ended_own(client)
             self._frames_gone += playback.frames_sent
+            self._primed_gone += playback.primed
             self._lateness_gone.merge(playback.lateness)
             self._measured_gone = _sum(self._measured_gone, playback.measured())
             self._passes_gone += playback.player.passes
-
-    def _wishes(self, query: str) -> tuple[float, int, int | None, frozenset[str] | None]:
-        """Return what a client asks for in its URL: ``?speed=&from=&to=&types=``."""
-        wishes = {key: values[-1] for key, values in parse_qs(query).items()}
-        speed = parse_speed(wishes["speed"]) if "speed" in wishes else self.options.speed
-        start = parse_moment(wishes["from"]) if "from" in wishes else self.options.start
-        end = parse_moment(wishes["to"]) if "to" in wishes else self.options.end
-        types = frozenset(wishes["types"].split(",")) if "types" in wishes else self.options.types
-        self._programme.check_types(types)
-        return speed, *self._programme.window(start, end), types
 
     # What both have in common.
 
@@ -212,6 +213,7 @@ class Replay:
         return Playback(
             self._programme, self.endpoint, self.options, self._clock,
             to=to, start_ns=start_ns, stop_ns=stop_ns, types=types, speed=speed, faults=self.faults,
+            primer=self._primer,
         )  # fmt: skip
 
     async def _play(self, playback: Playback) -> bool:
@@ -286,6 +288,7 @@ class Replay:
         playing_s, session_s = measured
         return ReplayReport(
             frames_sent=self._frames_gone + sum(playback.frames_sent for playback in playbacks),
+            primed=self._primed_gone + sum(playback.primed for playback in playbacks),
             passes=self._passes_gone + sum(playback.player.passes for playback in playbacks),
             playing_s=playing_s,
             session_s=session_s,

@@ -15,7 +15,20 @@ from wsrecorder.net.endpoint_options import SlowClient
 if TYPE_CHECKING:
     from wsrecorder.net.client import ClientStats  # not for its looks alone: it would load the WebSocket library
 
-__all__ = ["AtEnd", "FaultReport", "ReplayOptions", "ReplayReport", "ReplayState"]
+__all__ = ["AtEnd", "FaultReport", "Prime", "ReplayOptions", "ReplayReport", "ReplayState"]
+
+
+class Prime(StrEnum):
+    """What a client is told first when it joins late, or is carried over a seek."""
+
+    NONE = "none"
+    """Nothing."""
+
+    LAST = "last"
+    """The last event of each type and order, position or symbol."""
+
+    STATE = "state"
+    """The events that carry what is still open: orders, positions, the engine's state, the last scan."""
 
 
 class AtEnd(StrEnum):
@@ -52,6 +65,7 @@ class ReplayOptions:
         at_end: What happens when everything was played.
         faults: What goes wrong on purpose, from the start.
         seed: Decides which frames the faults hit.
+        prime: What a client is told first when it joins late, or is carried over a seek; with ``verbatim`` nothing.
     """
 
     host: str = "127.0.0.1"
@@ -74,6 +88,7 @@ class ReplayOptions:
     at_end: AtEnd = AtEnd.STAY
     faults: tuple[Fault, ...] = ()
     seed: int = 0
+    prime: Prime = Prime.LAST
 
     @property
     def slow_client_policy(self) -> SlowClient:
@@ -138,6 +153,8 @@ class ReplayReport:
 
     Attributes:
         frames_sent: Frames played, each counted once, however many clients took it.
+        primed: Frames by which clients that joined late or were carried over a seek were told how things stand; they
+            are not among those played.
         passes: How often the recording was begun.
         playing_s: Wall time from the first frame to the last, pauses left out, seconds.
         session_s: Session time that was played, seconds.
@@ -150,6 +167,7 @@ class ReplayReport:
     """
 
     frames_sent: int
+    primed: int
     passes: int
     playing_s: float
     session_s: float
@@ -164,6 +182,7 @@ class ReplayReport:
         """Return it as plain values, ready for JSON; durations in ms."""
         return {
             "frames_sent": self.frames_sent,
+            "primed": self.primed,
             "passes": self.passes,
             "playing_s": round(self.playing_s, 6),
             "session_s": round(self.session_s, 6),
@@ -180,6 +199,7 @@ class ReplayReport:
                     "query": client.query,
                     "frames_sent": client.frames_sent,
                     "bytes_sent": client.bytes_sent,
+                    "primed": client.primed,
                     "heartbeats_sent": client.heartbeats_sent,
                     "inbound_frames": client.inbound_frames,
                     "stalls": client.stalls,

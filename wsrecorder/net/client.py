@@ -8,9 +8,10 @@ written: the library writes its own (ping, pong, close) the same way, so they fa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.extensions.permessage_deflate import PerMessageDeflate
@@ -19,6 +20,8 @@ from websockets.protocol import Event as ProtocolEvent
 from websockets.protocol import State
 
 __all__ = ["Client", "ClientConnection", "ClientStats"]
+
+_MOST_HELD_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class ClientStats:
         connected_ns: Monotonic time of its accept, ns.
         frames_sent: Frames of the stream handed to its socket; heartbeats are not counted.
         bytes_sent: Bytes of those on the wire.
+        primed: Frames it was sent before the stream, so that it knows how things stand; counted nowhere else.
         heartbeats_sent: Heartbeats it was sent.
         inbound_frames: Frames it sent.
         stalls: How often its buffer was full: it read slower than it was sent to.
@@ -48,6 +52,7 @@ class ClientStats:
     connected_ns: int
     frames_sent: int
     bytes_sent: int
+    primed: int
     heartbeats_sent: int
     inbound_frames: int
     stalls: int
@@ -145,6 +150,11 @@ class ClientConnection(ServerConnection):
         super().connection_lost(exc)
         self._end_stall()
 
+    def give_room(self) -> None:
+        """Let go of whoever waits for room, if the transport's buffer has it."""
+        if self._stalled_since_ns is None:
+            self.has_room.set()
+
     def _end_stall(self) -> None:
         self._stalled_ns, self._stalled_since_ns = self.stalled_ns, None
         self.has_room.set()
@@ -162,6 +172,7 @@ class Client:
         number: 1 is the first client of the endpoint.
         query: The query string of its URL, without the question mark.
         window_bits: Window of permessage-deflate that was agreed on; None without compression.
+        joins_between: Whether it gets no part of a broadcast that was going on when it came.
     """
 
     def __init__(self, number: int, connection: ClientConnection, connected_ns: int) -> None:
@@ -174,8 +185,12 @@ class Client:
         self._address = _address_text(connection.remote_address)
         self._frames_sent = 0
         self._bytes_sent = 0
+        self._primed = 0
         self._heartbeats_sent = 0
+        self._held: deque[bytes | memoryview] | None = None
+        self._held_bytes = 0
         self._is_leaving = False
+        self.joins_between = False
 
     def __str__(self) -> str:
         return f"client {self.number} ({self._address})"
@@ -197,7 +212,7 @@ class Client:
     @property
     def buffered_bytes(self) -> int:
         """Bytes written and not yet taken by the socket."""
-        return self._connection.transport.get_write_buffer_size()
+        return self._connection.transport.get_write_buffer_size() + self._held_bytes
 
     @property
     def has_room(self) -> bool:
@@ -209,11 +224,43 @@ class Client:
         """Round trip of the last ping, ms; 0 before the first."""
         return self._connection.latency * 1e3
 
+    def hold(self) -> None:
+        """Keep back what is written from now on, heartbeats aside: something has to go before it.
+
+        What is kept counts as lag, and a client that lags too far has no room, as if it read too slowly.
+        """
+        self.joins_between = True
+        self._held = deque()
+
+    def release(self, first: Iterable[tuple[bytes | memoryview, int]] = ()) -> None:
+        """Send what goes before, primed frames with their number, and then what was kept back."""
+        held, self._held, self._held_bytes = self._held or (), None, 0
+        if self.is_open:
+            for wire, frames in first:
+                self.prime(wire, frames)
+            for wire in held:
+                self._connection.transport.write(wire)
+        self._connection.give_room()
+
+    def prime(self, wire: bytes | memoryview, frames: int) -> None:
+        """Send whole frames that tell how things stand; the bytes must not change afterwards."""
+        self._put(wire)
+        self._primed += frames
+
     def write(self, wire: bytes | memoryview, frames: int) -> None:
         """Send whole frames of the stream; the bytes must not change afterwards."""
-        self._connection.transport.write(wire)
+        self._put(wire)
         self._frames_sent += frames
         self._bytes_sent += len(wire)
+
+    def _put(self, wire: bytes | memoryview) -> None:
+        if self._held is None:
+            self._connection.transport.write(wire)
+            return
+        self._held.append(wire)
+        self._held_bytes += len(wire)
+        if self._held_bytes > _MOST_HELD_BYTES:
+            self._connection.has_room.clear()
 
     def write_heartbeat(self, wire: bytes) -> None:
         """Send a heartbeat, a whole frame."""
@@ -279,6 +326,7 @@ class Client:
             connected_ns=self._connected_ns,
             frames_sent=self._frames_sent,
             bytes_sent=self._bytes_sent,
+            primed=self._primed,
             heartbeats_sent=self._heartbeats_sent,
             inbound_frames=connection.inbound_frames,
             stalls=connection.stalls,

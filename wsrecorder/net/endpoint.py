@@ -218,8 +218,8 @@ class Endpoint:
     async def broadcast(self, frames: Frames, start: int, stop: int, to: Sequence[Client] | None = None) -> int:
         """Send the rows ``[start, stop)`` to each client that is here, in order.
 
-        A client that comes meanwhile gets what is left. Returns when all is handed to the clients'
-        transports; others run meanwhile, at least once.
+        A client that comes meanwhile gets what is left, unless it `Client.joins_between`. Returns when all is handed
+        to the clients' transports; others run meanwhile, at least once.
 
         Args:
             frames: The batch.
@@ -231,8 +231,10 @@ class Endpoint:
             For how long slow clients were waited for, ns.
         """
         waited_ns = 0
+        present = set(self.clients if to is None else to)
         for first, after in frames.slices(start, stop, _SLICE_BYTES):
-            receivers = self.clients if to is None else to
+            everybody = self.clients if to is None else to
+            receivers = [client for client in everybody if client in present or not client.joins_between]
             for client in receivers:
                 if client.is_open and not self._lags(client):
                     client.write(frames.wire(first, after, client.window_bits), after - first)
@@ -243,6 +245,12 @@ class Endpoint:
             # The write above may only have been queued; and pings, controls and newcomers want their turn.
             await asyncio.sleep(0)
         return waited_ns
+
+    def prime(self, frames: Frames, start: int, stop: int, to: Sequence[Client] | None = None) -> None:
+        """Send rows that tell how things stand, at once; the arguments are those of `broadcast`."""
+        for client in self.clients if to is None else to:
+            if client.is_open:
+                client.prime(frames.wire(start, stop, client.window_bits), stop - start)
 
     def _lags(self, client: Client) -> bool:
         """Close a client that has more to take than its buffer may hold."""

@@ -235,6 +235,8 @@ def _select(
         events: How many the file holds at least.
     """
     conditions = [f"seq >= {selection.from_seq}"]
+    if selection.to_seq is not None:
+        conditions.append(f"seq < {selection.to_seq}")
     if selection.start_ns is not None:
         conditions.append(f"elapsed_ns >= {selection.start_ns}")
     if selection.end_ns is not None:

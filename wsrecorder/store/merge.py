@@ -18,10 +18,12 @@ class Source:
     Attributes:
         batches: Its record batches, in order; all sources have the same columns, ``elapsed_ns`` among them.
         shift_ns: When it began, counted from the beginning of the merged stream, ns.
+        number: What a column ``source`` tells of its rows; None adds no such column.
     """
 
     batches: Iterable[pa.RecordBatch]
     shift_ns: int
+    number: int | None = None
     _iterator: Iterator[pa.RecordBatch] = field(init=False)
     _held: pa.RecordBatch | None = field(init=False, default=None)
 
@@ -37,6 +39,10 @@ class Source:
             column = batch.schema.get_field_index("elapsed_ns")
             shifted = pc.add(batch.column(column), self.shift_ns)
             self._held = batch.set_column(column, "elapsed_ns", shifted)
+            if self.number is not None:
+                self._held = self._held.append_column(
+                    "source", pa.repeat(pa.scalar(self.number, pa.int64()), len(batch))
+                )
         return True
 
     @property

@@ -23,6 +23,7 @@ class Selection:
     Attributes:
         columns: Names of `SCHEMA`, in the order wanted.
         from_seq: First sequence number.
+        to_seq: First sequence number that is not wanted any more; None is the end.
         start_ns: First moment, ns since the session began; None is the beginning.
         end_ns: First moment that is not wanted any more; None is the end.
         types: Only messages of these types; None is all events, marks too.
@@ -36,6 +37,7 @@ class Selection:
 
     columns: tuple[str, ...] = COLUMNS
     from_seq: int = 0
+    to_seq: int | None = None
     start_ns: int | None = None
     end_ns: int | None = None
     types: frozenset[str] | None = None
@@ -61,10 +63,18 @@ class Selection:
             needed.add("direction")
         return [name for name in COLUMNS if name in needed]
 
+    def is_past(self, batch: pa.RecordBatch) -> bool:
+        """Return whether neither a batch, not empty, nor anything after it is wanted; nothing ever goes back."""
+        return bool(
+            (self.end_ns is not None and batch.column("elapsed_ns")[0].as_py() >= self.end_ns)
+            or (self.to_seq is not None and batch.column("seq")[0].as_py() >= self.to_seq)
+        )
+
     def may_hold(self, info: SegmentInfo) -> bool:
         """Return whether a segment can hold any of them, by what the manifest says of it."""
         return not (
             info.next_seq <= self.from_seq
+            or (self.to_seq is not None and info.first_seq >= self.to_seq)
             or (self.start_ns is not None and info.last_elapsed_ns < self.start_ns)
             or (self.end_ns is not None and info.first_elapsed_ns >= self.end_ns)
         )
@@ -83,6 +93,8 @@ class Selection:
             return
         if batch.column("seq")[0].as_py() < self.from_seq:
             yield pc.greater_equal(batch.column("seq"), self.from_seq)
+        if self.to_seq is not None and batch.column("seq")[-1].as_py() >= self.to_seq:
+            yield pc.less(batch.column("seq"), self.to_seq)
         if self.start_ns is not None:
             yield pc.greater_equal(batch.column("elapsed_ns"), self.start_ns)
         if self.end_ns is not None:

@@ -60,7 +60,8 @@ class Sequence:
         Raises:
             SegmentDamaged: Some did not.
         """
-        if self._selection.end_ns is None and self._next_seq is not None and self._next_seq < events:
+        is_open = self._selection.end_ns is None and self._selection.to_seq is None
+        if is_open and self._next_seq is not None and self._next_seq < events:
             raise self._hole(self._next_seq, f"nothing follows, the manifest counts {events} events")
 
     def _is_before(self, batch: pa.RecordBatch, last_seq: int) -> bool:

@@ -224,8 +224,8 @@ class ParquetStore:
             if number in skipped:
                 continue
             for batch in _file_batches(path, selection):
-                if selection.end_ns is not None and batch.column("elapsed_ns")[0].as_py() >= selection.end_ns:
-                    return  # time never goes back: nothing that follows is wanted
+                if selection.is_past(batch):
+                    return
                 sequence.check(batch)
                 wanted = selection.apply(batch)
                 if len(wanted):

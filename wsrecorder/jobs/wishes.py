@@ -1,0 +1,25 @@
+"""What a client with a playback of its own asks for in its URL."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+from wsrecorder.core.moment import parse_moment
+from wsrecorder.core.playhead import parse_speed
+from wsrecorder.jobs.programme import Programme
+from wsrecorder.jobs.replay_options import ReplayOptions
+
+__all__ = ["read_wishes"]
+
+
+def read_wishes(
+    query: str, options: ReplayOptions, programme: Programme
+) -> tuple[float, int, int | None, frozenset[str] | None]:
+    """Return what a client asks for in its URL: ``?speed=&from=&to=&types=``."""
+    wishes = {key: values[-1] for key, values in parse_qs(query).items()}
+    speed = parse_speed(wishes["speed"]) if "speed" in wishes else options.speed
+    start = parse_moment(wishes["from"]) if "from" in wishes else options.start
+    end = parse_moment(wishes["to"]) if "to" in wishes else options.end
+    types = frozenset(wishes["types"].split(",")) if "types" in wishes else options.types
+    programme.check_types(types)
+    return speed, *programme.window(start, end), types
