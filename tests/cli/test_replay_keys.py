@@ -27,7 +27,7 @@ def library(tmp_path: Path) -> Path:
 
 
 def replay(*options: str | Path) -> list[str | Path]:
-    return wsrec("replay", "test", "--port", "0", *options)
+    return wsrec("replay", "test", "--port", "0", "--prime", "none", *options)
 
 
 async def url_of(shown: Terminal) -> str:
