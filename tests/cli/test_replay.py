@@ -26,7 +26,7 @@ from wsrecorder.cli.replay_panel import ReplayPanel
 from wsrecorder.core.distribution import Distribution
 from wsrecorder.core.fault import FaultKind
 from wsrecorder.jobs.replay_options import FaultReport, ReplayReport, ReplayState
-from wsrecorder.net.client import ClientStats
+from wsrecorder.net.client_stats import ClientStats
 
 SECOND_NS = 1_000_000_000
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wsrecorder.core.distribution import Distribution
 from wsrecorder.core.fault import Fault
 from wsrecorder.core.moment import Moment
 from wsrecorder.core.timeline import Axis
+from wsrecorder.net.client_stats import ClientStats
 from wsrecorder.net.endpoint_options import SlowClient
-
-if TYPE_CHECKING:
-    from wsrecorder.net.client import ClientStats  # not for its looks alone: it would load the WebSocket library
 
 __all__ = ["AtEnd", "FaultReport", "Prime", "ReplayOptions", "ReplayReport", "ReplayState"]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
@@ -19,48 +18,11 @@ from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import Event as ProtocolEvent
 from websockets.protocol import State
 
-__all__ = ["Client", "ClientConnection", "ClientStats"]
+from wsrecorder.net.client_stats import ClientStats
+
+__all__ = ["Client", "ClientConnection"]
 
 _MOST_HELD_BYTES: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class ClientStats:
-    """What there is to report of one client.
-
-    Attributes:
-        number: 1 is the first client of the endpoint.
-        address: Host and port it came from.
-        query: The query string of its URL.
-        connected_ns: Monotonic time of its accept, ns.
-        frames_sent: Frames of the stream handed to its socket; heartbeats are not counted.
-        bytes_sent: Bytes of those on the wire.
-        primed: Frames it was sent before the stream, so that it knows how things stand; counted nowhere else.
-        heartbeats_sent: Heartbeats it was sent.
-        inbound_frames: Frames it sent.
-        stalls: How often its buffer was full: it read slower than it was sent to.
-        stalled_ns: How long, all together, ns.
-        buffered_bytes: Bytes not yet taken by its socket.
-        latency_ms: Round trip of the last ping, ms; 0 before the first.
-        window_bits: Window of permessage-deflate, None without compression.
-        close_code: With which code the connection ended; None while it is open.
-    """
-
-    number: int
-    address: str
-    query: str
-    connected_ns: int
-    frames_sent: int
-    bytes_sent: int
-    primed: int
-    heartbeats_sent: int
-    inbound_frames: int
-    stalls: int
-    stalled_ns: int
-    buffered_bytes: int
-    latency_ms: float
-    window_bits: int | None
-    close_code: int | None
 
 
 class ClientConnection(ServerConnection):

@@ -26,7 +26,8 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.frames import CloseCode
 
 from wsrecorder.net.admission import Admission
-from wsrecorder.net.client import Client, ClientConnection, ClientStats
+from wsrecorder.net.client import Client, ClientConnection
+from wsrecorder.net.client_stats import ClientStats
 from wsrecorder.net.endpoint_options import EndpointOptions, SlowClient
 from wsrecorder.net.framing import Frames, frame_one
 from wsrecorder.net.listening import cannot_listen
