@@ -39,6 +39,7 @@ _COMMANDS: Final = {
     "sql": ("sql",),
     "state": ("state",),
     "tap": ("tap",),
+    "trim": ("trim",),
 }
 """The modules of the commands, and which they hold."""
 

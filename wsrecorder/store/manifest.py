@@ -25,7 +25,7 @@ from wsrecorder.store import disk
 from wsrecorder.store.schema import FORMAT_VERSION, check_version
 from wsrecorder.store.segment import SegmentInfo
 
-__all__ = ["MANIFEST_NAME", "OTHER_TYPES", "Health", "Identity", "Manifest", "Tally", "redact_url"]
+__all__ = ["MANIFEST_NAME", "OTHER_TYPES", "Health", "Identity", "Manifest", "Origin", "Tally", "redact_url"]
 
 MANIFEST_NAME: Final = "session.json"
 
@@ -51,6 +51,36 @@ class Health(msgspec.Struct, kw_only=True):
     paused_ms: float = 0.0
 
 
+class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A session that another was made of, and which part of it.
+
+    Attributes:
+        verb: What was done: ``trim``, ``merge`` or ``redact``.
+        session: Its id.
+        started_ns: When it began, UTC ns since the epoch.
+        shift_ns: What was added to its ``elapsed_ns``, ns.
+        clock_ns: By how much its clock was estimated to be ahead of the first session's, ns.
+        from_ns: First moment that was taken, in its own ``elapsed_ns``; None is the beginning.
+        to_ns: First moment that was not; None is the end.
+        types: Types of messages that were taken; None is all.
+        exclude: Types that were not.
+        where: SQL condition on the messages that were; None is all.
+        paths: What was replaced in payloads, headers and queries.
+    """
+
+    verb: str
+    session: str
+    started_ns: int
+    shift_ns: int = 0
+    clock_ns: int = 0
+    from_ns: int | None = None
+    to_ns: int | None = None
+    types: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    where: str | None = None
+    paths: tuple[str, ...] = ()
+
+
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """What a session is, known from its first moment on; kept in every file of it.
 
@@ -64,6 +94,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         subprotocol: The subprotocol that the server chose, or None.
         host: Name of the machine that recorded it.
         tool: Name and version of the program that recorded it.
+        derived_from: The sessions that it was made of; none of a recording.
     """
 
     id: str
@@ -75,6 +106,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     subprotocol: str | None = None
     host: str = ""
     tool: str = ""
+    derived_from: tuple[Origin, ...] = ()
 
     def to_metadata(self) -> dict[str, str]:
         """Return it as entries for a Parquet footer or an Arrow schema, with a checksum of their own."""

@@ -1,0 +1,109 @@
+"""A new session made out of others: it gets its name when it is whole, and says where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from wsrecorder.core.event import Kind
+from wsrecorder.core.recorder import Limits
+from wsrecorder.errors import StorageError, UsageError
+from wsrecorder.jobs.staging import staging
+from wsrecorder.store import disk
+from wsrecorder.store.library import DUCKDB_SUFFIX, new_id, safe_name
+from wsrecorder.store.manifest import Health, Identity, Manifest
+from wsrecorder.store.session import EVENTS_FOLDER
+from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
+
+__all__ = ["Made", "Target", "make_session"]
+
+# However long the session is: here only the size of a segment counts.
+_LIMITS: Final = Limits(segment_ns=1 << 62)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a new session goes.
+
+    Attributes:
+        library: Folder of sessions, for a Parquet session.
+        name: A word for people; None is made of the name of what it comes from.
+        into: A new DuckDB file instead of a folder in the library, or None.
+        tool: Name and version of this program, for the manifest.
+    """
+
+    library: Path = Path("recordings")
+    name: str | None = None
+    into: Path | None = None
+    tool: str = "wsrecorder"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A new session.
+
+    Attributes:
+        manifest: What it holds.
+        path: Where it is.
+    """
+
+    manifest: Manifest
+    path: Path
+
+
+def make_session(target: Target, identity: Identity, batches: Iterable[Any]) -> Made:
+    """Write a session; if that fails, nothing is left of it.
+
+    Args:
+        target: Where it goes.
+        identity: What it is; its id is made here, of its beginning and its name.
+        batches: Its events, numbered from 0 on.
+
+    Raises:
+        UsageError: The target's name is none, or taken.
+        StorageError: The disk refuses.
+    """
+    identity = msgspec.structs.replace(identity, name=safe_name(target.name or identity.name), tool=target.tool)
+    identity = msgspec.structs.replace(identity, id=_free_id(target, identity))
+    with staging(target.library if target.into is None else target.into.parent) as folder:
+        path, sink = _sink(target, identity, folder)
+        try:
+            for batch in batches:
+                sink.append(batch)
+            kinds = sink.tally.kinds
+            manifest = sink.close(Health(reconnects=max(0, kinds[Kind.OPEN] - 1), gaps=kinds[Kind.GAP]))
+        except BaseException:
+            sink.abandon()
+            raise
+        if path.exists():
+            raise StorageError(f"{path} came into being meanwhile", hint="try again, or choose another name")
+        disk.publish(sink.path, path)
+    return Made(manifest, path)
+
+
+def _free_id(target: Target, identity: Identity) -> str:
+    session_id = stem = new_id(identity.name, identity.started_ns)
+    number = 1
+    while target.into is None and (target.library / session_id).exists():
+        number += 1
+        session_id = f"{stem}-{number}"
+    return session_id
+
+
+def _sink(target: Target, identity: Identity, folder: Path) -> tuple[Path, Sink]:
+    """Return where the session will be, and a sink that writes it into a folder of its own for now."""
+    into = target.into
+    if into is None:
+        path = folder / identity.id
+        disk.make_directory(path / EVENTS_FOLDER)
+        # A crash leaves no session, so there is nothing to sync the journal for.
+        return target.library / identity.id, ParquetSink(path, identity, _LIMITS, sync=False)
+    if into.suffix != DUCKDB_SUFFIX:
+        raise UsageError(f"{into} is no name of a DuckDB session", hint="name it NAME.duckdb")
+    if into.exists():
+        raise UsageError(f"{into} is there already", hint="name a new file with --into, or move this one away")
+    return into, DuckDbSink(folder / into.name, identity)
