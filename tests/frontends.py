@@ -119,7 +119,7 @@ class Frontend:
 
     async def settled(self, replay: Replay, before: int = 0) -> None:
         """Return when all that a replay has sent is on the page, after so many messages of another one."""
-        sent = sum(client.frames_sent + client.heartbeats_sent for client in replay.endpoint.stats())
+        sent = sum(client.frames_sent + client.primed + client.heartbeats_sent for client in replay.endpoint.stats())
         await self.shows("received", str(before + sent))
         # Counts and tables are drawn together, but what comes meanwhile only at the next frame of the screen.
         await self.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")

@@ -43,10 +43,11 @@ CONNECTIONS_HIT = {
     "recorded": ["recorded"],
     "all at once": [
         "drop=5%", "corrupt=5%", "duplicate=5%", "reorder=5%", "delay=10ms±10ms", "freeze=100ms/500ms",
-        "disconnect=300ms:4000", "refuse=50ms", "recorded",
+        "disconnect=300ms:4000", "refuse=150ms", "recorded",
     ],
 }  # fmt: skip
 LOSSLESS = ("duplicate", "delay", "freeze")
+PRIMED = ("disconnect", "cut", "refuse", "recorded")  # what is lost with the connection is told when it is there again
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,25 @@ async def test_frames_that_go_wrong_leave_the_socket_open_and_the_page_right(
         await frontend.page.close()
 
 
+@pytest.mark.parametrize("prime", ["last", "state"])
+async def test_who_was_away_at_the_end_is_told_how_things_stand(
+    browser: Browser, site: str, session: Path, prime: str
+) -> None:
+    async with wsrecorder.serve(session, speed="max", prime=prime) as replay:
+        frontend = await open_frontend(browser, site, replay.url, delay=1_000)  # once away, it stays away
+        await replay.finished.wait()
+        await replay.endpoint.close_clients(1012)
+        await frontend.shows("connection", "closed.*")
+        late = await open_frontend(browser, site, replay.url)
+        await late.shows("kept", "[1-9].*")
+        await until(lambda: replay.endpoint.stats()[-1].primed > 0)
+        await late.shows("received", str(replay.endpoint.stats()[-1].primed + 1))  # and a heartbeat
+        assert await late.state() == shown_of(state_at(open_session(session)).states)
+        assert frontend.complaints == late.complaints == []
+        await frontend.page.close()
+        await late.page.close()
+
+
 @pytest.mark.parametrize("kind", CONNECTIONS_HIT)
 async def test_connections_that_are_lost_are_made_again(browser: Browser, site: str, session: Path, kind: str) -> None:
     faults = CONNECTIONS_HIT[kind]
@@ -118,4 +138,7 @@ async def test_connections_that_are_lost_are_made_again(browser: Browser, site: 
         assert await frontend.number("reconnects") > 0
         counts = replay.faults.counts
         assert all(counts[fault.partition("=")[0]] > 0 for fault in faults)
+        if kind in PRIMED:
+            assert sum(client.primed for client in replay.endpoint.stats()) > 0
+            assert await frontend.state() == shown_of(state_at(open_session(session)).states)
         await frontend.page.close()
