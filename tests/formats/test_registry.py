@@ -17,6 +17,8 @@ from wsrecorder.formats.registry import FORMATS, choose_reader, choose_writer, s
         ("capture.txt", None, b"1618677817.061845: {}", "cryptofeed"),
         ("x.jsonl", "payloads", b"", "payloads"),
         ("x.jsonl", "Cryptofeed", b"", "cryptofeed"),
+        ("x.HAR", None, b"", "har"),
+        ("saved", None, b'\n{ "log": {', "har"),
     ],
 )
 def test_reader_is_told_by_option_name_or_first_line(file: str, name: str | None, head: bytes, wanted: str) -> None:
@@ -47,6 +49,7 @@ def test_writer_is_told_by_option_or_name() -> None:
         "csv",
         "parquet",
         "duckdb",
+        "har",
     ]
     assert choose_writer(Path("x.txt"), "csv").name == "csv"
     assert choose_writer(None, "jsonl").name == "jsonl"

@@ -29,7 +29,8 @@ def import_files(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Files, one session each.")],
     library: LibraryOption = Path("recordings"),
     form: Annotated[
-        str | None, typer.Option("--format", help="cryptofeed, jsonl or payloads; else told by name or first line.")
+        str | None,
+        typer.Option("--format", help="cryptofeed, jsonl, payloads or har; else told by name or first line."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the session; by default the file's.")] = None,
     into: Annotated[
@@ -42,7 +43,7 @@ def import_files(
     heartbeat_type: Annotated[str | None, typer.Option(help="Type of the feed's heartbeats; empty for none.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Make a session of each file: cryptofeed raw captures, JSON lines of events, or bare payloads a line.
+    """Make a session of each file: cryptofeed raw captures, JSON lines of events, bare payloads a line, or HAR.
 
     All or nothing: a file that cannot be read to its end leaves no session.
     """
@@ -109,7 +110,7 @@ def export(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="The new file; - is standard output.")
     ] = None,
     form: Annotated[
-        str | None, typer.Option("--format", help="jsonl, csv, parquet or duckdb; else told by the file's name.")
+        str | None, typer.Option("--format", help="jsonl, csv, parquet, duckdb or har; else told by the file's name.")
     ] = None,
     start: From = None,
     end: To = None,
@@ -119,7 +120,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Write a session, or a part of it, to a file: JSON lines, CSV, one Parquet file, or a DuckDB session.
+    """Write a session, or a part of it, to a file: JSON lines, CSV, one Parquet file, a DuckDB session, or HAR.
 
     All or nothing: no file is left that is not whole.
     """
@@ -155,6 +156,8 @@ def _target(out: Path | None, form: str | None, *, as_json: bool) -> Any:
 
 
 def _report_export(exported: Exported, *, as_json: bool) -> None:
+    for note in exported.notes:
+        say(f"{exported.format}: {note}")
     if as_json:
         print_json(
             {
@@ -162,6 +165,7 @@ def _report_export(exported: Exported, *, as_json: bool) -> None:
                 "format": exported.format,
                 "events": exported.events,
                 "bytes": exported.size_bytes,
+                "notes": exported.notes,
             }
         )
     else:

@@ -18,7 +18,7 @@ from wsrecorder.formats.jsonl import iso_times
 __all__ = ["write_csv"]
 
 
-def write_csv(batches: Iterable[pa.RecordBatch], out: BinaryIO, schema: pa.Schema) -> None:
+def write_csv(batches: Iterable[pa.RecordBatch], out: BinaryIO, schema: pa.Schema) -> list[str]:
     """Write record batches as CSV, a header even if there are none.
 
     Args:
@@ -32,6 +32,7 @@ def write_csv(batches: Iterable[pa.RecordBatch], out: BinaryIO, schema: pa.Schem
         for batch in batches:
             columns = [_plain(column) for column in batch.columns]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=plain))
+    return []
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:

@@ -84,10 +84,11 @@ def encode_lines(batch: pa.RecordBatch) -> bytes:
     return _ENCODER.encode_lines(list(map(_Written, *columns)))
 
 
-def write_jsonl(batches: Iterable[pa.RecordBatch], out: BinaryIO) -> None:
-    """Write record batches of a session's columns as lines."""
+def write_jsonl(batches: Iterable[pa.RecordBatch], out: BinaryIO) -> list[str]:
+    """Write record batches of a session's columns as lines, which hold all of them."""
     for batch in batches:
         out.write(encode_lines(batch))
+    return []
 
 
 def iso_times(column: pa.Array) -> pa.Array:

@@ -14,7 +14,7 @@ from typing import BinaryIO, Final
 
 from wsrecorder.errors import SessionError
 
-__all__ = ["Lines", "Tail", "cut_short", "excerpt", "is_closed_json"]
+__all__ = ["Lines", "Tail", "cut_short", "excerpt", "is_closed_json", "other_encoding"]
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -37,7 +37,8 @@ class Lines:
 
     Attributes:
         name: The file's name, for messages.
-        read_bytes: How much of the file was read so far.
+        file: The file itself.
+        read_bytes: How much of the file was read so far; whoever reads ``file`` himself tells it here.
 
     Args:
         file: Read from where it stands; stays open.
@@ -48,8 +49,14 @@ class Lines:
     def __init__(self, file: BinaryIO, name: str, *, most_bytes: int = _MOST_LINE_BYTES) -> None:
         self.name = name
         self.read_bytes = 0
-        self._file = file
+        self.file = file
         self._most_bytes = most_bytes
+
+    def read(self, size_bytes: int) -> bytes:
+        """Return the next bytes as they are, for formats that are no lines; none at the end."""
+        chunk = self.file.read(size_bytes)
+        self.read_bytes += len(chunk)
+        return chunk
 
     def numbered(self) -> Iterator[tuple[int, bytes, bool]]:
         """Yield line number (from 1), line, and whether its end was there; only the last line can lack it.
@@ -75,8 +82,7 @@ class Lines:
         """Yield the lines of each chunk; a line that spans chunks is put together once, however many."""
         begun: list[bytes] = []
         begun_bytes = number = 0
-        while chunk := self._file.read(_CHUNK_BYTES):
-            self.read_bytes += len(chunk)
+        while chunk := self.read(_CHUNK_BYTES):
             first, *others = chunk.split(b"\n")
             begun.append(first)
             begun_bytes += len(first)
@@ -95,11 +101,10 @@ class Lines:
             yield [b"".join(begun)], False
 
     def _without_mark(self, line: bytes) -> bytes:
-        for mark, encoding in _OTHER_ENCODINGS.items():
-            if line.startswith(mark):
-                raise self.damaged(
-                    1, f"the file is {encoding}, expected UTF-8", hint="write it as UTF-8, for example with iconv"
-                )
+        if encoding := other_encoding(line):
+            raise self.damaged(
+                1, f"the file is {encoding}, expected UTF-8", hint="write it as UTF-8, for example with iconv"
+            )
         return line.removeprefix(codecs.BOM_UTF8)
 
 
@@ -127,6 +132,11 @@ class Tail:
         """
         if self._error is not None:
             raise self._error
+
+
+def other_encoding(head: bytes) -> str | None:
+    """Return the encoding that the first bytes of a file name, if it is not UTF-8."""
+    return next((encoding for mark, encoding in _OTHER_ENCODINGS.items() if head.startswith(mark)), None)
 
 
 def cut_short(number: int, line: bytes) -> str:

@@ -18,7 +18,7 @@ _GROUP_ROWS: Final = 65_536
 _GROUP_BYTES: Final = 16 << 20
 
 
-def write_parquet(batches: Iterable[pa.RecordBatch], out: BinaryIO, schema: pa.Schema) -> None:
+def write_parquet(batches: Iterable[pa.RecordBatch], out: BinaryIO, schema: pa.Schema) -> list[str]:
     """Write record batches as a Parquet file; at most one row group is held in memory.
 
     Args:
@@ -33,6 +33,7 @@ def write_parquet(batches: Iterable[pa.RecordBatch], out: BinaryIO, schema: pa.S
     ) as writer:  # fmt: skip
         for group in _row_groups(batches):
             writer.write_table(group, row_group_size=_GROUP_ROWS)
+    return []
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

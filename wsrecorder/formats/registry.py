@@ -13,6 +13,8 @@ from wsrecorder.core.event import Event
 from wsrecorder.errors import UsageError
 from wsrecorder.formats.cryptofeed import CryptofeedReader, is_capture
 from wsrecorder.formats.csv import write_csv
+from wsrecorder.formats.har import HarReader, is_har
+from wsrecorder.formats.har_export import write_har
 from wsrecorder.formats.jsonl import JsonlReader, write_jsonl
 from wsrecorder.formats.lines import Lines
 from wsrecorder.formats.parquet import write_parquet
@@ -49,19 +51,22 @@ class Format:
         suffixes: Ends of file names that tell it, lower case.
         read: Makes a reader of a file's lines, a dialect (None is the format's own), and a function that takes
             the credentials out of a URL; None where the format cannot be imported.
-        write: Writes record batches of a schema to a binary stream; None where it cannot be exported by itself.
+        write: Writes record batches of a schema to a binary stream, and returns what the format cannot hold; None
+            where it cannot be exported by itself.
+        looks_like: Tells by a file's first bytes.
         is_session: A file of it is a session, which the store writes and reads.
     """
 
     name: str
     suffixes: tuple[str, ...] = ()
     read: Callable[[Lines, Dialect | None, Callable[[str], str]], Reader] | None = None
-    write: Callable[[Iterable[pa.RecordBatch], BinaryIO, pa.Schema], None] | None = None
+    write: Callable[[Iterable[pa.RecordBatch], BinaryIO, pa.Schema], list[str]] | None = None
+    looks_like: Callable[[bytes], bool] | None = None
     is_session: bool = False
 
 
 FORMATS: Final = (
-    Format("cryptofeed", read=CryptofeedReader),
+    Format("cryptofeed", read=CryptofeedReader, looks_like=is_capture),
     Format(
         "jsonl",
         (".jsonl", ".ndjson"),
@@ -72,6 +77,7 @@ FORMATS: Final = (
     Format("csv", (".csv",), write=write_csv),
     Format("parquet", (".parquet",), write=write_parquet),
     Format("duckdb", (".duckdb",), is_session=True),
+    Format("har", (".har",), read=HarReader, write=write_har, looks_like=is_har),
 )
 """Every format, imported or exported."""
 
@@ -92,8 +98,10 @@ def choose_reader(path: Path, name: str | None, head: bytes) -> Format:
     """
     readable = [known for known in FORMATS if known.read is not None]
     found = _named(name, readable, "imported") if name else _by_suffix(path)
-    if found is None and (_CAPTURE_NAME.search(path.name) or is_capture(head)):
+    if found is None and _CAPTURE_NAME.search(path.name):
         found = _named("cryptofeed", readable, "imported")
+    if found is None:
+        found = next((known for known in readable if known.looks_like and known.looks_like(head)), None)
     if found is None:
         raise UsageError(
             f"cannot tell the format of {path} by its name or its first line",

@@ -64,12 +64,14 @@ class Exported:
         format: Name of its format.
         events: Events in it.
         size_bytes: Size of the file; None for a stream.
+        notes: What the format could not hold, a line each.
     """
 
     path: Path | None
     format: str
     events: int
     size_bytes: int | None
+    notes: tuple[str, ...] = ()
 
 
 def export_session(session: Session, options: ExportOptions, on_progress: OnProgress = unwatched) -> Exported:
@@ -88,18 +90,19 @@ def export_session(session: Session, options: ExportOptions, on_progress: OnProg
     if out is not None and out.is_file() and not options.overwrite:
         raise UsageError(f"{out} is there already", hint="name another file with -o, or replace it with --overwrite")
     source = _Source(session, options, on_progress)
+    notes: list[str] = []
     if form.is_session:
         _export_session_file(source, out)
     elif out is None:
         assert not isinstance(options.out, Path)
-        _write(form, source, options.out)
+        notes = _write(form, source, options.out)
     elif out.exists() and not out.is_file():
         with _writing(out), out.open("wb") as device:  # a pipe or a device takes what comes; there is nothing to rename
-            _write(form, source, device)
+            notes = _write(form, source, device)
     else:
-        _export_file(form, source, out)
+        notes = _export_file(form, source, out)
     size_bytes = out.stat().st_size if out is not None and out.is_file() else None
-    return Exported(out, form.name, source.events, size_bytes)
+    return Exported(out, form.name, source.events, size_bytes, tuple(notes))
 
 
 class _Source:
@@ -130,18 +133,19 @@ class _Source:
             self._on_progress(Progress(self.events, min(1.0, done / max(1, self.manifest.events))))
 
 
-def _write(form: Format, source: _Source, out: BinaryIO) -> None:
+def _write(form: Format, source: _Source, out: BinaryIO) -> list[str]:
     assert form.write is not None
-    form.write(source.batches(), out, SCHEMA.with_metadata(source.manifest.identity.to_metadata()))
+    return form.write(source.batches(), out, SCHEMA.with_metadata(source.manifest.identity.to_metadata()))
 
 
-def _export_file(form: Format, source: _Source, out: Path) -> None:
+def _export_file(form: Format, source: _Source, out: Path) -> list[str]:
     with _in_folder_of(out) as folder:
         path = folder / out.name
         with _writing(out), path.open("xb", buffering=1 << 20) as file:
-            _write(form, source, file)
+            notes = _write(form, source, file)
             disk.sync(file)
         disk.publish(path, out)
+    return notes
 
 
 def _export_session_file(source: _Source, out: Path | None) -> None:
