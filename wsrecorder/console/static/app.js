@@ -13,6 +13,7 @@ import { makeLatencyPanel } from "./panels/latency.js";
 import { makeNotesPanel } from "./panels/notes.js";
 import { makeStatePanel } from "./panels/state.js";
 import { makePayloadPanel } from "./payload.js";
+import { makeSessionChoice } from "./session.js";
 import { makeSplitter } from "./splitter.js";
 import { Store } from "./store.js";
 import { Table } from "./table.js";
@@ -27,6 +28,7 @@ const store = new Store({
   state: null, // what the server said last, and when
   receivedMs: 0,
   playback: null, // name of the chosen one
+  session: null, // id of the chosen one
   cursorNs: null, // where a session that is only looked at is looked at
   mark: null, // {from, to} of the last loop
   types: [], // of the whole session, with their counts
@@ -43,6 +45,7 @@ const controls = new Controls(store);
 makeSplitter();
 makeTop(store);
 makePlaybackChoice(store);
+makeSessionChoice(store);
 const transport = makeTransport(store, controls);
 const timeline = new Timeline(store, controls);
 const filter = makeFilter(store, controls);
@@ -54,7 +57,7 @@ makeTabs(store, [
   makeNotesPanel(store, controls),
   makeClientsPanel(store),
   makeFaultsPanel(store),
-  makeLatencyPanel(),
+  makeLatencyPanel(store),
   makeExportPanel(store, timeline),
 ]);
 store.watch(({ selected }) => selected, (selected) => {

@@ -1,7 +1,8 @@
 // The verbs: what a button, a key or the timeline asks of the chosen playback.
 
-import { get, post } from "./api.js";
+import { post } from "./api.js";
 import { chosenPlayback, positionNow } from "./playhead.js";
+import { getOfSession } from "./session.js";
 import { say, showError } from "./toast.js";
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, "max"];
@@ -103,7 +104,9 @@ export class Controls {
    * @param {{seq: number, elapsed_ns: number}} event
    */
   seekTo(event) {
-    return this.looking ? this.seek(event.elapsed_ns) : this.ask("seek", { seq: event.seq });
+    // Of several sessions each counts its events from 0: there, only a time says which is meant.
+    if (this.looking || this.store.value.state.sessions.length > 1) return this.seek(event.elapsed_ns);
+    return this.ask("seek", { seq: event.seq });
   }
 
   /** Go to the next event after the playhead that the table's filter lets through. */
@@ -117,7 +120,7 @@ export class Controls {
     const atNs = positionNow(this.store.value, performance.now()) + 1;
     try {
       const query = { at_ns: atNs, rows: 1, types: filter.types.join(","), text: filter.text, where: filter.where };
-      const [event] = (await get("/api/events", query)).rows;
+      const [event] = (await getOfSession(this.store.value, "/api/events", query)).rows;
       if (!event) say("No event after the playhead passes the filter");
       else if (await this.seekTo(event) !== false) this.store.set({ selected: event.seq });
     } catch (error) {

@@ -3,7 +3,7 @@
 // Scrolling fast passes many chunks: a request begins only when the view rests for a moment or nothing is under
 // way, at most two are under way at once, and those for chunks out of view are aborted.
 
-import { get } from "./api.js";
+import { getOfSession } from "./session.js";
 
 const CHUNK = 200;
 const MOST_CHUNKS = 80;
@@ -20,10 +20,12 @@ export class Pages {
   #timer = 0;
 
   /**
+   * @param {import("./store.js").Store} store
    * @param {import("./store.js").Filter} filter
    * @param {{onRows: () => void, onError: (error: Error) => void}} told
    */
-  constructor(filter, told) {
+  constructor(store, filter, told) {
+    this.store = store;
     this.query = { types: filter.types.join(","), text: filter.text, where: filter.where };
     this.told = told;
     this.closed = false;
@@ -75,7 +77,7 @@ export class Pages {
     this.#requests.set(number, request);
     let failed = false;
     try {
-      this.take(await get("/api/events", { ...this.query, first: number * CHUNK, rows: CHUNK }, request.signal));
+      this.take(await getOfSession(this.store.value, "/api/events", { ...this.query, first: number * CHUNK, rows: CHUNK }, request.signal));
     } catch (error) {
       failed = error.name !== "AbortError";
       if (failed && !this.closed) this.told.onError(error);
@@ -93,7 +95,7 @@ export class Pages {
    */
   async look(place, rows, before = 0) {
     try {
-      const found = await get("/api/events", { ...this.query, ...place, rows, before });
+      const found = await getOfSession(this.store.value, "/api/events", { ...this.query, ...place, rows, before });
       if (this.closed) return null;
       this.take(found);
       return found;

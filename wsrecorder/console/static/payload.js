@@ -1,12 +1,12 @@
 // One event: its facts, and its payload as a tree or raw. Large integers and NaN stand as they were sent.
 
-import { get } from "./api.js";
 import { colourName } from "./colours.js";
 import { el } from "./dom.js";
 import { bytes, clock, milliseconds, utc } from "./format.js";
 import { readJson } from "./json_read.js";
 import { makeTree } from "./json_tree.js";
 import { chosenPlayback } from "./playhead.js";
+import { getOfSession } from "./session.js";
 import { say, showError } from "./toast.js";
 
 const MOST_BYTES = 4_096;
@@ -20,6 +20,7 @@ const MOST_BYTES = 4_096;
 export function makePayloadPanel(store, controls) {
   const root = el("div", { class: "panel flex" });
   let shown = null;
+  let of = null; // session of the one shown
   let request = null;
   let asTree = true;
 
@@ -34,16 +35,17 @@ export function makePayloadPanel(store, controls) {
       on: { click: () => { asTree = tree; draw(); } },
     }));
     const actions = el("div", { class: "actions" }, seek, copy, el("div", { class: "segmented", role: "group", "aria-label": "Payload as" }, ...choices));
-    return [facts(shown, store.value.state?.began_at), actions, el("div", { class: "payload", tabindex: "0", "aria-label": "Payload" }, ...content(shown, asTree))];
+    return [facts(shown), actions, el("div", { class: "payload", tabindex: "0", "aria-label": "Payload" }, ...content(shown, asTree))];
   }
 
-  store.watch(({ selected, link }) => [selected, link === "live"], async ([seq, isLive]) => {
-    if (seq === null || (shown?.seq === seq)) return;
+  store.watch(({ selected, link, session }) => [selected, link === "live", session], async ([seq, isLive, session]) => {
+    if (seq === null || (shown?.seq === seq && of === session)) return;
     if (!isLive) return;
     request?.abort();
     request = new AbortController();
     try {
-      shown = await get(`/api/events/${seq}`, {}, request.signal);
+      shown = await getOfSession(store.value, `/api/events/${seq}`, {}, request.signal);
+      of = session;
       draw();
     } catch (error) {
       showError(error);
@@ -53,12 +55,7 @@ export function makePayloadPanel(store, controls) {
   return { name: "event", title: "Event", root };
 }
 
-function elapsedOf(event, beganAt) {
-  return event.elapsed_ns ?? (Date.parse(event.received_at) - Date.parse(beganAt)) * 1e6;
-}
-
-function facts(event, beganAt) {
-  event.elapsed_ns = elapsedOf(event, beganAt);
+function facts(event) {
   const dot = el("span", { class: "dot" });
   dot.style.setProperty("--dot", event.kind === "message" ? `var(${colourName(event.type ?? "")})` : "transparent");
   const pairs = [["elapsed", clock(event.elapsed_ns, 6)], ["size", bytes(event.size)], ["received", utc(event.received_at, 0)]];

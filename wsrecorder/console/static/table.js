@@ -34,12 +34,12 @@ export class Table {
     this.scroller = byId("scroller");
     this.sizer = byId("sizer");
     this.box = byId("rows");
-    this.pages = new Pages(store.value.filter, {});
+    this.pages = new Pages(store, store.value.filter, {});
     new ResizeObserver(() => this.#resize()).observe(this.scroller);
     this.scroller.addEventListener("scroll", () => this.#scrolled());
     listenToTable(this);
     byId("time-mode").addEventListener("click", () => store.set({ inUtc: !store.value.inUtc }));
-    store.watch(({ filter }) => filter, () => this.reload());
+    store.watch(({ filter, session }) => [filter, session], () => this.reload());
     store.watch(({ inUtc }) => inUtc, (inUtc) => {
       setText(byId("time-mode"), inUtc ? "UTC" : "elapsed");
       this.grid.classList.toggle("utc-time", inUtc);
@@ -68,7 +68,7 @@ export class Table {
     const { link, state, filter } = this.store.value;
     if (link !== "live" || !state) return;
     this.pages.close();
-    const pages = new Pages(filter, { onRows: () => this.#grown(), onError: (error) => this.#failed(error) });
+    const pages = new Pages(this.store, filter, { onRows: () => this.#grown(), onError: (error) => this.#failed(error) });
     pages.total = this.pages.total; // until the first answer: the bar must not jump
     this.pages = pages;
     this.selectedIndex = null;

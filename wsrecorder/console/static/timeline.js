@@ -3,11 +3,11 @@
 // Two canvases lie on each other: the density is drawn when data, size or colours change; what moves (the
 // playhead, the pointer, a loop being marked) is drawn on the upper one.
 
-import { get } from "./api.js";
 import { onScheme } from "./colours.js";
 import { byId, setText } from "./dom.js";
 import { clock, short, utc } from "./format.js";
 import { chosenPlayback, positionNow } from "./playhead.js";
+import { getOfSession } from "./session.js";
 import { drawDensity, drawOverlay, PADDING } from "./timeline_draw.js";
 import { listenToPointer } from "./timeline_pointer.js";
 import { showTip } from "./timeline_tip.js";
@@ -44,7 +44,7 @@ export class Timeline {
     byId("fit").addEventListener("click", () => this.fit());
     byId("zoom-in").addEventListener("click", () => this.zoom(0.5, positionNow(store.value, performance.now())));
     byId("zoom-out").addEventListener("click", () => this.zoom(2, positionNow(store.value, performance.now())));
-    store.watch(({ link, notesVersion }) => [link, notesVersion], () => this.fetch());
+    store.watch(({ link, notesVersion, session }) => [link, notesVersion, session], () => this.fetch());
     store.watch(({ state }) => state && [state.start_ns, state.end_ns], () => this.#grown());
   }
 
@@ -52,7 +52,7 @@ export class Timeline {
   get whole() {
     const { state } = this.store.value;
     const from = state?.start_ns ?? 0;
-    return { from, to: Math.max(state?.end_ns ?? 0, from + SHORTEST_NS) };
+    return { from, to: Math.max((state?.end_ns ?? 0) + 1, from + SHORTEST_NS) }; // the last event included
   }
 
   /** What is shown, {from, to} in ns. */
@@ -139,7 +139,7 @@ export class Timeline {
     const { from, to } = this.shown;
     const query = { from_ns: Math.floor(from), to_ns: Math.ceil(to), bins: Math.max(20, Math.floor(this.width / PIXELS_PER_BIN)) };
     try {
-      this.data = await get("/api/density", query, this.#fetching.signal);
+      this.data = await getOfSession(this.store.value, "/api/density", query, this.#fetching.signal);
       const types = this.data.types.map(({ type, counts }) => ({ type, total: counts.reduce((sum, each) => sum + each, 0) }));
       // The legend and the filter show the types of the whole session, however close one looks.
       if (!this.view) this.store.set({ types });

@@ -1,9 +1,9 @@
 // A part of the session as a file: from A to B, by types and by expression.
 
-import { withQuery } from "../api.js";
 import { el } from "../dom.js";
 import { clock } from "../format.js";
 import { chosenPlayback } from "../playhead.js";
+import { addressOfSession, getOfSession } from "../session.js";
 import { showError } from "../toast.js";
 
 /**
@@ -50,7 +50,9 @@ export function makeExportPanel(store, timeline) {
     event.preventDefault();
     try {
       const query = { from_ns: nsOf(from.value), to_ns: nsOf(to.value), types: types.value.replace(/\s+/g, ""), where: where.value.trim(), format: format.value };
-      await download(withQuery("/api/export", query));
+      // What is wrong with a filter is told by a question after it: a download that is refused would only fail.
+      await getOfSession(store.value, "/api/events", { types: query.types, where: query.where, rows: 0 });
+      download(addressOfSession(store.value, "/api/export", query));
     } catch (error) {
       showError(error);
     }
@@ -66,8 +68,7 @@ function nsOf(text) {
   return Math.round((Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1e9);
 }
 
-async function download(path) {
-  // The browser saves the file while it comes; asked for one event first, the server tells what is wrong with a filter.
+function download(path) {
   const link = el("a", { href: path, download: "" });
   document.body.append(link);
   link.click();

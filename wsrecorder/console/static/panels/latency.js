@@ -1,9 +1,9 @@
 // How late events arrived, by type. plotly.js is big: it is loaded when the panel is opened first.
 
-import { get } from "../api.js";
 import { onScheme } from "../colours.js";
 import { el } from "../dom.js";
 import { count, short } from "../format.js";
+import { getOfSession } from "../session.js";
 
 const PERCENTILES = [["p50", "p50"], ["p90", "p90"], ["p99", "p99"], ["p999", "p99.9"], ["max", "max"]];
 
@@ -22,15 +22,16 @@ function loadPlotly() {
 
 /**
  * Make the panel.
+ * @param {import("../store.js").Store} store
  * @returns {import("../tabs.js").Panel}
  */
-export function makeLatencyPanel() {
+export function makeLatencyPanel(store) {
   const root = el("div", { class: "panel", tabindex: "0" });
   root.append(el("p", { class: "empty", text: "Measuring…" }));
   let drawn = null;
 
   async function refresh() {
-    const answer = await get("/api/latency");
+    const answer = await getOfSession(store.value, "/api/latency");
     const found = (Array.isArray(answer) ? answer : (answer.sessions ?? [answer])).filter((each) => each.by_type);
     const rows = found.flatMap(({ by_type: types }) => types).filter(({ latency_ms: latency }) => latency?.p50 !== null && latency !== null && latency !== undefined);
     if (!rows.length) {

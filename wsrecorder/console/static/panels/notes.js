@@ -1,9 +1,9 @@
 // Notes beside the session: write one at the playhead, go to one.
 
-import { get, post } from "../api.js";
 import { el } from "../dom.js";
 import { clock } from "../format.js";
 import { positionNow } from "../playhead.js";
+import { getOfSession, postToSession } from "../session.js";
 import { showError } from "../toast.js";
 
 const EVERY_MS = 5_000;
@@ -23,7 +23,7 @@ export function makeNotesPanel(store, controls) {
   let shown = "";
 
   async function refresh() {
-    const answer = await get("/api/notes");
+    const answer = await getOfSession(store.value, "/api/notes");
     const notes = answer.notes ?? answer;
     const key = JSON.stringify(notes);
     if (key === shown) return;
@@ -39,7 +39,7 @@ export function makeNotesPanel(store, controls) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
-      await post("/api/notes", { text: text.value, at_ns: Math.max(0, Math.round(positionNow(store.value, performance.now()))) });
+      await postToSession(store.value, "/api/notes", { text: text.value, at_ns: Math.max(0, Math.round(positionNow(store.value, performance.now()))) });
       text.value = "";
       await refresh();
     } catch (error) {

@@ -1,9 +1,9 @@
 // The state at the playhead, folded from the events up to it: the engine, the open orders, the open positions.
 
-import { get } from "../api.js";
 import { el } from "../dom.js";
 import { clock, short, timeOfDay } from "../format.js";
 import { positionNow } from "../playhead.js";
+import { getOfSession } from "../session.js";
 
 const EVERY_MS = 400;
 const AMOUNTS = new Set(["qty", "price", "stop_price", "entry", "stop", "target", "unrealized_usd"]);
@@ -38,7 +38,7 @@ export function makeStatePanel(store) {
     async refresh() {
       const atNs = Math.max(0, Math.round(positionNow(store.value, performance.now())));
       if (atNs === shownNs) return;
-      const state = await get("/api/projections", { at_ns: atNs });
+      const state = await getOfSession(store.value, "/api/projections", { at_ns: atNs });
       shownNs = atNs;
       root.replaceChildren(
         el("h2", {}, "Engine", el("small", { text: `at ${clock(state.at_ns ?? atNs)}` })), engine(state.engine ?? {}),
