@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from wsrecorder.core.player import Finished, Idle, More, Player, Reread, Send, Step, Wait
+from wsrecorder.core.player import Player
 from wsrecorder.core.playhead import MAX_SPEED
+from wsrecorder.core.step import Finished, Idle, More, Reread, Send, Step, Wait
 from wsrecorder.errors import UsageError
 
 

@@ -90,7 +90,7 @@ async def test_who_waits_for_a_client_waits_with_faults_too(ten: Store) -> None:
     endpoint.slowness_ns = SECOND_NS // 2
     await playback.run()
     assert sorted(set(endpoint.times_s)) == waiting.times_s
-    assert playback.lateness.max_ns == 0
+    assert playback.state.lateness.max_ns == 0
     playback.close()
     await faults.close()
 
@@ -100,13 +100,13 @@ async def test_a_shorter_delay_does_not_overtake_a_longer_one(ten: Store) -> Non
     clock = endpoint.clock
     playing = asyncio.create_task(playback.run())
     for n in range(9):
-        await until(lambda n=n: playback.frames_sent == n + 1)  # type: ignore[misc]
+        await until(lambda n=n: playback.state.frames_sent == n + 1)  # type: ignore[misc]
         if n == 2:
             faults.set(parse_faults(["delay=1ms"]))
         if n == 3:
             faults.set([])
         clock.advance(SECOND_NS)
-    await until(lambda: playback.frames_sent == 10)
+    await until(lambda: playback.state.frames_sent == 10)
     for _ in range(5):
         clock.advance(SECOND_NS)
         await asyncio.sleep(0.01)
@@ -132,12 +132,12 @@ async def test_what_was_counted_stays_when_a_playback_is_gone(ten: Store) -> Non
 async def test_a_seek_while_the_last_frames_are_on_their_way_is_carried_out(ten: Store) -> None:
     playback, faults, endpoint = play(ten, "delay=1h", is_jumping=False, speed=float("inf"))
     playing = asyncio.create_task(playback.run())
-    await until(lambda: playback.frames_sent == 10)
+    await until(lambda: playback.state.frames_sent == 10)
     await asyncio.sleep(0.01)
     assert not playing.done()
     playback.player.seek(8 * SECOND_NS, 0)
     playback.resume()
-    await until(lambda: playback.frames_sent == 12)
+    await until(lambda: playback.state.frames_sent == 12)
     clock = endpoint.clock
     while not playing.done():
         clock.advance(3_600 * SECOND_NS)

@@ -27,6 +27,7 @@ from wsrecorder.clock import VirtualClock
 from wsrecorder.core.event import Event, Kind
 from wsrecorder.core.fault import parse_faults
 from wsrecorder.core.playhead import MAX_SPEED
+from wsrecorder.core.target import AtTime
 from wsrecorder.errors import FeedError, UsageError
 from wsrecorder.jobs.replay import Replay
 from wsrecorder.jobs.replay_options import AtEnd, Prime, ReplayOptions
@@ -328,10 +329,10 @@ async def test_after_a_seek_outages_are_those_from_there_on(broken: Store) -> No
         listener = await listen(running.url)
         await listener.has(1)
         assert running.shared is not None
-        running.shared.seek(5 * SECOND_NS)
+        await running.shared.seek(AtTime(5 * SECOND_NS))
         await advance_until(clock, lambda: len(listener.frames) == 2)
         assert running.faults.counts["recorded"] == 0
-        running.shared.seek(2 * SECOND_NS)
+        await running.shared.seek(AtTime(2 * SECOND_NS))
         await advance_until(clock, lambda: running.faults.counts["recorded"] == 1)
         assert (await listener.closed()).code == 1012
         assert running.faults.counts["recorded"] == 1

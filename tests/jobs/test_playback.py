@@ -29,6 +29,7 @@ from wsrecorder.clock import VirtualClock
 from wsrecorder.core.event import Direction, Kind
 from wsrecorder.core.moment import parse_moment
 from wsrecorder.core.playhead import MAX_SPEED
+from wsrecorder.core.target import AtTime
 from wsrecorder.core.timeline import Axis
 from wsrecorder.errors import SegmentDamaged, UsageError
 from wsrecorder.jobs.playback import Playback
@@ -53,9 +54,9 @@ async def test_an_hour_is_played_to_the_nanosecond(tmp_path: Path) -> None:
     await playing.run()
     assert endpoint.times_s == list(range(3_601))
     assert ats(endpoint.payloads) == list(range(3_601))
-    assert (playing.lateness.count, playing.lateness.max_ns) == (3_601, 0)
-    assert playing.measured() == (3_600, 3_600)
-    assert playing.frames_sent == 3_601
+    assert (playing.state.lateness.count, playing.state.lateness.max_ns) == (3_601, 0)
+    assert measured_s(playing) == (3_600, 3_600)
+    assert playing.state.frames_sent == 3_601
     playing.close()
 
 
@@ -163,11 +164,17 @@ async def test_frames_that_wait_for_a_client_put_off_what_is_to_come(odd: Store)
     playing.resume()
     await playing.run()
     assert endpoint.times_s == [0, 1.25, 1.25, 3, 6.5, 64, 65.001]
-    assert playing.lateness.max_ns == 0  # everything late together is not late
+    assert playing.state.lateness.max_ns == 0  # everything late together is not late
     playing.close()
 
 
 # Controls
+
+
+def measured_s(playing: Playback) -> tuple[float, float]:
+    """Return wall time spent playing and session time played."""
+    pace = playing.stream.pace
+    return pace.playing_ns / SECOND_NS, pace.session_ns / SECOND_NS
 
 
 @asynccontextmanager
@@ -199,26 +206,26 @@ async def test_a_pause_costs_no_session_time(tmp_path: Path) -> None:
         clock.advance(SECOND_NS)
         await until(lambda: len(endpoint.sent) == 3)
         assert endpoint.times_s == [0, 1, 102]
-        assert playing.measured() == (1, 1)  # from the first frame to the pause; the one after it begins anew
+        assert measured_s(playing) == (1, 1)  # from the first frame to the pause; the one after it begins anew
 
 
 async def test_a_step_sends_so_many_and_stands_still(tmp_path: Path) -> None:
     async with running(session(tmp_path, [message(10 * n) for n in range(5)])) as (playing, endpoint, _):
-        playing.step(2)
+        await playing.step(2)
         await until(lambda: len(endpoint.sent) == 3)
         assert ats(endpoint.payloads) == [0, 10, 20]
         assert playing.position_ns() == 20 * SECOND_NS
         assert playing.player.is_paused
         with pytest.raises(UsageError):
-            playing.step(0)
+            await playing.step(0)
 
 
 async def test_a_seek_reads_on_from_there(tmp_path: Path) -> None:
     store = session(tmp_path, [message(n) for n in range(1_000)], batch=10, segment_s=100)
     async with running(store) as (playing, endpoint, clock):
-        playing.seek(900 * SECOND_NS)
+        await playing.seek(AtTime(900 * SECOND_NS))
         await until(lambda: len(endpoint.sent) == 2)
-        playing.seek(3 * SECOND_NS + 1)
+        await playing.seek(AtTime(3 * SECOND_NS + 1))
         await until(lambda: playing.player.passes == 3 and clock.sleepers > 0)
         clock.advance(SECOND_NS)
         await until(lambda: len(endpoint.sent) == 3)
@@ -246,7 +253,7 @@ async def test_a_seek_leads_back_from_the_end(odd: Store) -> None:
     waiting = asyncio.create_task(playing.wait_for_control())
     await asyncio.sleep(0)
     assert not waiting.done()
-    playing.seek(60 * SECOND_NS)
+    await playing.seek(AtTime(60 * SECOND_NS))
     await waiting
     assert not playing.is_over
     await playing.run()
@@ -265,7 +272,7 @@ async def test_a_loop_begins_again_without_end(odd: Store) -> None:
     await task
     assert ats(endpoint.payloads)[:6] == [60, 60.001] * 3
     assert playing.player.passes >= 5
-    playing_s, session_s = playing.measured()
+    playing_s, session_s = measured_s(playing)
     assert session_s == pytest.approx(playing_s)  # the way back to the start is not counted
     assert session_s > 0
 

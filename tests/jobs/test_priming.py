@@ -30,6 +30,7 @@ from wsrecorder.clock import VirtualClock
 from wsrecorder.core.entity_key import entity_key
 from wsrecorder.core.event import Event
 from wsrecorder.core.moment import parse_moment
+from wsrecorder.core.target import AtTime
 from wsrecorder.jobs.play_batch import PlayBatch
 from wsrecorder.jobs.priming import Place, Primer
 from wsrecorder.jobs.programme import Programme
@@ -228,7 +229,7 @@ async def test_a_seek_tells_all_clients_before_the_first_frame_even_while_paused
         assert running.shared is not None
         running.shared.pause()
         heard = [len(each.payloads) for each in (early, late)]
-        running.shared.seek(30 * SECOND_NS)
+        await running.shared.seek(AtTime(30 * SECOND_NS))
         expected = last_of(events[:30])
         await asyncio.gather(
             *(each.has(count + len(expected)) for each, count in zip((early, late), heard, strict=True))
@@ -248,7 +249,7 @@ async def test_a_seek_back_to_the_beginning_tells_nothing(store: Store) -> None:
         clock.advance(100 * SECOND_NS)
         await early.has(40)
         assert running.shared is not None
-        running.shared.seek(0)
+        await running.shared.seek(AtTime(0))
         await early.has(41)
         clock.advance(100 * SECOND_NS)
         await early.has(80)
@@ -270,9 +271,9 @@ async def test_of_two_seeks_at_once_the_last_alone_tells(store: Store, monkeypat
         early = await listen(running.url)
         await early.has(1)
         assert running.shared is not None
-        running.shared.seek(30 * SECOND_NS)
+        await running.shared.seek(AtTime(30 * SECOND_NS))
         await until(lambda: 30 * SECOND_NS in asked)
-        running.shared.seek(10 * SECOND_NS)
+        await running.shared.seek(AtTime(10 * SECOND_NS))
         slow.set()
         expected = last_of(many(40)[:10])
         await early.has(1 + len(expected) + 1)
@@ -391,7 +392,7 @@ async def test_several_sessions_are_told_by_time(
         early = await listen(running.url)
         if place:
             running.shared.resume()
-            running.shared.step(place)
+            await running.shared.step(place)
             await early.has(place)
         late = await listen(running.url)
         await running.endpoint.wait_for_clients(2)

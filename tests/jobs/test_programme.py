@@ -29,7 +29,8 @@ from wsrecorder.core.moment import parse_moment
 from wsrecorder.core.playhead import MAX_SPEED
 from wsrecorder.errors import SessionError, UsageError
 from wsrecorder.jobs.play_batch import PlayBatch
-from wsrecorder.jobs.programme import Programme, ReadAhead
+from wsrecorder.jobs.programme import Programme
+from wsrecorder.jobs.read_ahead import ReadAhead
 from wsrecorder.jobs.replay_options import ReplayOptions
 from wsrecorder.store.manifest import Health
 from wsrecorder.store.schema import from_rows

@@ -34,6 +34,7 @@ from wsrecorder.clock import Clock, SystemClock, VirtualClock
 from wsrecorder.core.event import Opcode
 from wsrecorder.core.moment import parse_moment
 from wsrecorder.core.playhead import MAX_SPEED
+from wsrecorder.core.target import AtTime
 from wsrecorder.errors import EndpointError, SegmentDamaged, UsageError
 from wsrecorder.jobs.programme import Programme
 from wsrecorder.jobs.replay import Replay, replay
@@ -321,7 +322,7 @@ async def test_at_the_end_connections_stay_and_a_seek_plays_again(ten: Store) ->
         assert running.shared is not None
         running.shared.pause()  # after the end it changes nothing
         running.shared.resume()
-        running.shared.seek(7 * SECOND_NS)
+        await running.shared.seek(AtTime(7 * SECOND_NS))
         await listener.has(13)
         assert ats(listener.payloads)[10:] == [7, 8, 9]
 
@@ -335,7 +336,7 @@ async def test_at_the_end_connections_can_be_closed_and_it_goes_on_serving(ten: 
         running.shared.pause()
         running.shared.resume()
         await asyncio.sleep(0.02)  # nothing was played, so nobody is closed
-        running.shared.seek(8 * SECOND_NS)
+        await running.shared.seek(AtTime(8 * SECOND_NS))
         assert (await late.closed()).code == 1000
         assert ats(late.payloads) == [8, 9]
 

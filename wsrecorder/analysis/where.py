@@ -94,6 +94,15 @@ class Where:
                 if len(kept):
                     yield kept.select(wanted)
 
+    def marked(self, batches: Iterable[RecordBatch], columns: Iterable[str], session: str) -> Iterator[RecordBatch]:
+        """Yield each batch whole, with a column ``mark`` that tells for which events it is true; else as `apply`."""
+        wanted = list(columns)
+        with self._connection.cursor() as cursor:
+            for batch in batches:
+                with _explained(_ROW_HINT):
+                    mask = self._mask(cursor, batch, self.columns, session)
+                yield batch.select(wanted).append_column("mark", mask)
+
     def _mask(self, connection: duckdb.DuckDBPyConnection, rows: Any, columns: Iterable[str], session: str) -> Any:
         """Return an Arrow array of booleans, one a row."""
         connection.register("batch", rows)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from wsrecorder.cli.key_decoder import DOWN, RIGHT, UP
 from wsrecorder.cli.output import show_duration, show_number, show_speed
+from wsrecorder.core.target import ByDelta
 from wsrecorder.errors import UsageError, WsrecError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class ReplayKeys:
             self._say("paused")
 
     async def _step_on(self, playback: Playback, times: int) -> None:
-        playback.step(times)
+        await playback.step(times)
         self._say(f"{show_number(times, 'event')} forward")
 
     async def _speed_up(self, playback: Playback, times: int) -> None:
@@ -128,18 +129,17 @@ class ReplayKeys:
         self._say(f"speed {show_speed(speed)}")
 
     async def _seek_on(self, playback: Playback, times: int) -> None:
-        self._seek(playback, times * _SEEK_NS)
+        await self._seek(playback, times * _SEEK_NS)
 
     async def _seek_back(self, playback: Playback, times: int) -> None:
-        self._seek(playback, -times * _SEEK_NS)
+        await self._seek(playback, -times * _SEEK_NS)
 
-    def _seek(self, playback: Playback, by_ns: int) -> None:
-        session_ns = max(0, playback.position_ns() + by_ns)
-        playback.seek(session_ns)
+    async def _seek(self, playback: Playback, by_ns: int) -> None:
+        session_ns = await playback.seek(ByDelta(by_ns))
         self._say(f"at {show_duration(session_ns)}")
 
     async def _restart(self, playback: Playback, times: int) -> None:
-        playback.seek(0)
+        playback.restart()
         self._say("from the beginning")
 
 

@@ -10,13 +10,20 @@ A *pass* is one run through the recording from some place on. Within it::
       ^                                             |                             |
       +------ seek, restart (from any state) -------+-------- loop ---------------+
 
-- ``Reread(from_ns)`` opens every pass, the first one too: read the recording from there, then
-  feed. Until rows have come the playhead stands still, so slow reading is not lateness.
-- ``More()``: the batch is used up, feed the next one, or call ``end``. This comes also while
-  paused, so that what is next is at hand. Rows read for a pass that a seek has since given up
-  are refused by ``feed``.
+- ``Reread(from_ns, skip)`` opens every pass, the first one too: read the recording from that
+  `Place` on, then feed. Until rows have come the playhead stands still, so slow reading is not
+  lateness.
+- ``More()``: the batch is used up, feed the next one, or call ``end``; also while paused. Rows read
+  for a pass that a seek has since given up are refused by ``feed``.
 - Ready, the player is playing (``Send``, ``Wait``), or paused (``Idle``); it is new paused.
 - ``Finished()``: the pass is over or the player was stopped. A seek leads out of the former.
+
+Rows that a step or burst is *owed* go out at once, whatever is due, and the playhead goes with them.
+
+A loop A-B is a pair of recorded times. A pass that begins before B does not go on to a row at or
+after B: when the playhead gets to B it begins another pass at A. It never moves the row pointer, so
+taking it away goes on past B as if it had not been there. A pass that a seek begins at or after B is
+left alone. Where a pass from A comes to B without a row, it rests there, rather than to turn for ever.
 
 Invariants: answering ``Send`` moves the row pointer past it and nothing else ever moves it but
 the start of a pass, so within a pass rows go out once, in order, none left out, whatever the
@@ -28,55 +35,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from wsrecorder.core.distribution import sample_rows
+from wsrecorder.core.moment import format_duration
+from wsrecorder.core.play_pass import Pass
 from wsrecorder.core.playhead import MAX_SPEED, Playhead, check_speed
+from wsrecorder.core.step import Finished, Idle, More, Reread, Send, Step, Wait
+from wsrecorder.core.target import Place
 from wsrecorder.errors import UsageError
 
-__all__ = ["Finished", "Idle", "More", "Player", "Reread", "Send", "Step", "Wait"]
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send the rows ``[start, stop)`` of the batch fed last, now."""
-
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing is due before monotonic ``until_ns``, unless a control changes that."""
-
-    until_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """Paused: only a control can move us on."""
-
-
-@dataclass(frozen=True, slots=True)
-class More:
-    """Feed the next batch, or say that there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reread:
-    """Begin a pass: read from session time ``from_ns`` on, then feed."""
-
-    from_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """There is nothing left to send."""
-
-
-Step = Send | Wait | Idle | More | Reread | Finished
-
-_NO_ROWS: Sequence[int] = ()
+__all__ = ["Player"]
 
 
 class Player:
@@ -102,18 +70,15 @@ class Player:
         self._passes = 0
         # The last Send, as `lateness` needs it: the batch, its rows, the playhead that timed them.
         self._sent: tuple[Sequence[int], Send, Playhead] | None = None
-        self._playhead = Playhead(start_ns, 0, 0.0)
-        self._begin_pass(start_ns, 0)
-
-    def _begin_pass(self, from_ns: int, wall_ns: int) -> None:
-        self._playhead = Playhead(from_ns, wall_ns, 0.0)
-        self._reread_ns: int | None = from_ns  # asked for, not yet answered
-        self._pass_from_ns = from_ns
-        self._due_ns = _NO_ROWS
-        self._next_row = 0
+        self._ab: tuple[int, int] | None = None
         self._owed_rows = 0
-        self._is_loading = True
-        self._has_ended = False
+        self._was_owed = False
+        self._begin_pass(Place(start_ns), 0)
+
+    def _begin_pass(self, place: Place, wall_ns: int) -> None:
+        self._playhead = Playhead(place.session_ns, wall_ns, 0.0)
+        self._reread: Place | None = place  # asked for, not yet answered
+        self._pass = Pass(place)
 
     # What the edge asks and tells.
 
@@ -121,37 +86,39 @@ class Player:
         """Return what to do at monotonic ``wall_ns``; never steps back in time."""
         if self._is_stopped:
             return Finished()
-        if self._reread_ns is not None:
-            from_ns, self._reread_ns = self._reread_ns, None
+        if self._reread is not None:
+            place, self._reread = self._reread, None
             self._passes += 1
-            return Reread(from_ns)
-        if self._next_row == len(self._due_ns):
-            return self._close_pass(wall_ns) if self._has_ended else More()
-        if self._owed_rows:
-            return self._send_at_once(self._owed_rows, wall_ns)
-        if self._is_paused:
+            return Reread(place.session_ns, place.skip)
+        if self._pass.is_used_up:
+            return self._close_pass(wall_ns) if self._pass.has_ended else More()
+        if not self._owed_rows and self._is_paused:
             return Idle()
+        last_row = self._pass.last_row(self._loop_end_ns)
+        if self._pass.next_row == last_row:
+            return self._turn(wall_ns)
+        if self._owed_rows:
+            return self._send_at_once(self._owed_rows, last_row, wall_ns)
         if self._speed == MAX_SPEED:
-            return self._send_at_once(self._max_rows, wall_ns)
-        return self._send_due(wall_ns)
+            return self._send_at_once(self._max_rows, last_row, wall_ns)
+        return self._send_due(last_row, wall_ns)
 
-    def feed(self, due_ns: Sequence[int], wall_ns: int) -> bool:
+    def feed(self, due_ns: Sequence[int], wall_ns: int, elapsed_ns: Sequence[int] | None = None) -> bool:
         """Take the next batch, asked for by ``More``.
 
         Args:
             due_ns: When each row is due, played time, ns; never falls, also from batch to batch.
             wall_ns: Monotonic time now, ns.
+            elapsed_ns: When each row was received, recorded time, ns; None where that is the same.
 
         Returns:
             Whether the batch was taken; not if a seek has meanwhile begun another pass.
         """
-        if self._reread_ns is not None:
+        if self._reread is not None:
             return False
-        assert self._next_row == len(self._due_ns), "the batch before this one is not used up"
-        self._due_ns, self._next_row = due_ns, 0
-        if self._is_loading and len(due_ns):
-            self._is_loading = False
-            self._run(wall_ns)
+        self._pass.feed(due_ns, due_ns if elapsed_ns is None else elapsed_ns)
+        if len(due_ns):
+            self._set_going(wall_ns)
         return True
 
     def end(self, wall_ns: int) -> bool:
@@ -160,9 +127,10 @@ class Player:
         Returns:
             Whether it was taken; not if a seek has meanwhile begun another pass.
         """
-        if self._reread_ns is not None:
+        if self._reread is not None:
             return False
-        self._has_ended = True
+        self._pass.has_ended = True
+        self._set_going(wall_ns)
         return True
 
     def lateness(self, wall_ns: int) -> Iterator[tuple[int, int]]:
@@ -183,8 +151,9 @@ class Player:
     # Controls.
 
     def pause(self, wall_ns: int) -> None:
-        """Stand still; what is due and not yet sent waits too."""
+        """Stand still; what is due or owed and not yet sent waits too."""
         self._is_paused = True
+        self._owed_rows = 0
         self._run(wall_ns)
 
     def resume(self, wall_ns: int) -> None:
@@ -201,9 +170,11 @@ class Player:
         self._speed = check_speed(speed)
         self._run(wall_ns)
 
-    def seek(self, session_ns: int, wall_ns: int) -> None:
-        """Begin a pass at recorded time ``session_ns``, or at the start if that is later."""
-        self._begin_pass(max(session_ns, self._start_ns), wall_ns)
+    def seek(self, session_ns: int, wall_ns: int, skip: int = 0) -> None:
+        """Begin a pass at a `Place`, or at the start if that is later; paused or not as before."""
+        self._owed_rows = 0
+        place = Place(session_ns, skip) if session_ns >= self._start_ns else Place(self._start_ns)
+        self._begin_pass(place, wall_ns)
 
     def restart(self, wall_ns: int) -> None:
         """Begin a pass at the start."""
@@ -215,17 +186,52 @@ class Player:
         Raises:
             UsageError: ``rows`` is less than 1.
         """
-        if rows < 1:
-            raise UsageError(f"a step of {rows} events is not possible", hint="step 1 event or more; to go back, seek")
-        self.pause(wall_ns)
+        _check_rows(rows, "a step", "; to go back, seek")
+        if not self._is_paused:  # what is owed while paused are steps, too
+            self.pause(wall_ns)
         self._owed_rows += rows
+
+    def burst(self, rows: int) -> None:
+        """Send the next ``rows`` rows at once, and go on from there as before: playing, or paused.
+
+        Raises:
+            UsageError: ``rows`` is less than 1.
+        """
+        _check_rows(rows, "a burst", "")
+        self._owed_rows += rows
+
+    def set_loop(self, a_ns: int, b_ns: int, wall_ns: int) -> bool:
+        """Play from ``a_ns`` to ``b_ns`` again and again, recorded time; see the top of the module.
+
+        Returns:
+            Whether the playhead had to jump to ``a_ns``, since it was not between them.
+
+        Raises:
+            UsageError: ``b_ns`` is not after ``a_ns``, or not after the start.
+        """
+        a_ns = max(a_ns, self._start_ns)
+        if b_ns <= a_ns:
+            raise UsageError(
+                f"a loop from {format_duration(a_ns)} to {format_duration(b_ns)} has no length",
+                hint=f"end it after {format_duration(a_ns)}",
+            )
+        self._ab = a_ns, b_ns
+        is_inside = a_ns <= self._pass.stands_ns(self.position(wall_ns)) < b_ns
+        if not is_inside:
+            self.seek(a_ns, wall_ns)
+        return not is_inside
+
+    def clear_loop(self, wall_ns: int) -> None:
+        """Go on past the loop's end."""
+        self._ab = None
+        self._run(wall_ns)
 
     def stop(self) -> None:
         """End for good."""
         self._is_stopped = True
 
     def hold(self, since_ns: int, wall_ns: int) -> None:
-        """Put off all that is to come: the playhead has waited for a client from ``since_ns`` until now."""
+        """Put off all that is to come: a client was waited for from ``since_ns`` until now."""
         self._playhead = self._playhead.hold(since_ns, wall_ns)
 
     # What there is to see.
@@ -252,7 +258,17 @@ class Player:
     @property
     def is_rereading(self) -> bool:
         """Whether a control has asked for another pass, which has not begun yet."""
-        return self._reread_ns is not None
+        return self._reread is not None
+
+    @property
+    def ab(self) -> tuple[int, int] | None:
+        """From where to where it loops, recorded time, ns; None where it does not."""
+        return self._ab
+
+    @property
+    def was_owed(self) -> bool:
+        """Whether the last ``Send`` was one that a step or burst was owed: it says nothing of speed."""
+        return self._was_owed
 
     @property
     def passes(self) -> int:
@@ -261,33 +277,73 @@ class Player:
 
     def _run(self, wall_ns: int) -> None:
         """Let the playhead go at the speed that the state calls for; re-pins it here and now."""
-        stands = self._is_paused or self._is_loading
+        stands = self._is_paused or self._pass.is_loading
         self._playhead = self._playhead.at_speed(0.0 if stands else self._speed, wall_ns)
 
-    def _send_due(self, wall_ns: int) -> Send | Wait:
-        last_row = min(len(self._due_ns), self._next_row + self._max_rows)
-        stop = bisect_right(self._due_ns, self._playhead.position(wall_ns), self._next_row, last_row)
-        if stop == self._next_row:
-            return Wait(self._playhead.wall_at(self._due_ns[stop]))
-        send = Send(self._next_row, stop)
-        self._sent = (self._due_ns, send, self._playhead)
-        self._next_row = stop
+    def _set_going(self, wall_ns: int) -> None:
+        if self._pass.is_loading:
+            self._pass.is_loading = False
+            self._run(wall_ns)
+
+    def _send_due(self, last_row: int, wall_ns: int) -> Send | Wait:
+        due_ns, next_row = self._pass.due_ns, self._pass.next_row
+        last_row = min(last_row, next_row + self._max_rows)
+        stop = bisect_right(due_ns, self._playhead.position(wall_ns), next_row, last_row)
+        if stop == next_row:
+            return Wait(self._playhead.wall_at(due_ns[stop]))
+        send = self._pass.take(stop)
+        self._sent = (due_ns, send, self._playhead)
+        self._was_owed = False
         return send
 
-    def _send_at_once(self, rows: int, wall_ns: int) -> Send:
-        send = Send(self._next_row, min(len(self._due_ns), self._next_row + min(rows, self._max_rows)))
+    def _send_at_once(self, rows: int, last_row: int, wall_ns: int) -> Send:
+        send = self._pass.take(min(last_row, self._pass.next_row + min(rows, self._max_rows)))
         self._sent = None
-        self._next_row = send.stop
+        self._was_owed = self._owed_rows > 0
         self._owed_rows = max(0, self._owed_rows - (send.stop - send.start))
         # The playhead is where sending has come to, but a late row does not drag it back.
-        reached_ns = max(self._playhead.position(wall_ns), self._due_ns[send.stop - 1])
+        reached_ns = max(self._playhead.position(wall_ns), self._pass.due_ns[send.stop - 1])
         self._playhead = self._playhead.seek(reached_ns, wall_ns)
         return send
 
     def _close_pass(self, wall_ns: int) -> Step:
+        if self._loop_end_ns is not None:
+            return Idle() if self._is_paused and not self._owed_rows else self._turn(wall_ns)
         # A recording without a row from the start on would loop without end, sending nothing.
-        if self.loop and not (self._is_loading and self._pass_from_ns == self._start_ns):
+        if self.loop and (self._pass.has_sent or self._pass.place != Place(self._start_ns)):
             self.restart(wall_ns)
             return self.next_step(wall_ns)
+        self._owed_rows = 0
         self._playhead = self._playhead.pause(wall_ns)
         return Finished()
+
+    # The loop A-B.
+
+    @property
+    def _loop_end_ns(self) -> int | None:
+        """Where this pass turns, recorded time, ns; None where it does not."""
+        return self._ab[1] if self._ab is not None and self._pass.place.session_ns < self._ab[1] else None
+
+    def _turn(self, wall_ns: int) -> Step:
+        """Nothing is left before the loop's end: get there, and begin again."""
+        assert self._ab is not None
+        a_ns, b_ns = self._ab
+        if not self._owed_rows and self._speed != MAX_SPEED:
+            end_ns = self._pass.due_at(b_ns)
+            if self._playhead.position(wall_ns) < end_ns:
+                if not self._playhead.is_timed:  # the pass was over before there was a loop
+                    self._run(wall_ns)
+                return Wait(self._playhead.wall_at(end_ns))
+        if self._pass.has_sent or self._pass.place != Place(a_ns):
+            self._begin_pass(Place(a_ns), wall_ns)
+        elif self._owed_rows:
+            self._owed_rows = 0
+        else:
+            self._playhead = self._playhead.pause(wall_ns)
+            return Idle()
+        return self.next_step(wall_ns)
+
+
+def _check_rows(rows: int, what: str, other_way: str) -> None:
+    if rows < 1:
+        raise UsageError(f"{what} of {rows} events is not possible", hint=f"take 1 event or more{other_way}")

@@ -179,7 +179,7 @@ class Faults:
             to: The clients whose playback has come to it: only they are closed, and nobody is refused; None is all.
         """
         self._counts[FaultKind.RECORDED] += 1
-        closed = self._endpoint.dismiss(self._endpoint.clients if to is None else to, outage.code, outage.reason)
+        closed = self._endpoint.dismiss(self._endpoint.audience if to is None else to, outage.code, outage.reason)
         if to is None:
             self._endpoint.admission.refuse(length_ns)
         _LOG.info("recorded outage of %.1f s, clients closed (%d): %d", length_ns / 1e9, outage.code, closed)

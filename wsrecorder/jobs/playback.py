@@ -7,41 +7,46 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from wsrecorder.clock import Clock
-from wsrecorder.core.distribution import Distribution
-from wsrecorder.core.player import Finished, Idle, More, Player, Reread, Send, Wait
-from wsrecorder.core.timeline import Placement, Timeline
-from wsrecorder.jobs.delivery import Delivery
+from wsrecorder.core.moment import format_duration
+from wsrecorder.core.player import Player
+from wsrecorder.core.step import Finished, Idle, More, Reread, Send, Wait
+from wsrecorder.core.target import AtMatch, Place, Target
+from wsrecorder.errors import UsageError, WsrecError
 from wsrecorder.jobs.faults import Faults
-from wsrecorder.jobs.play_batch import PlayBatch
-from wsrecorder.jobs.priming import Place, Primer, place_after, place_before
-from wsrecorder.jobs.programme import Programme, ReadAhead
-from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions
+from wsrecorder.jobs.lookup import Lookup
+from wsrecorder.jobs.playback_stream import PlaybackStream
+from wsrecorder.jobs.priming import Primer
+from wsrecorder.jobs.programme import Programme
+from wsrecorder.jobs.replay_options import AtEnd, PlaybackState, ReplayOptions
 from wsrecorder.net.client import Client
 from wsrecorder.net.endpoint import Endpoint
+from wsrecorder.store.notes import NoteBook
 
 __all__ = ["Playback"]
 
-_NOTHING: Final = Placement(0, 0, (), (), is_last=False)
+_PATIENCE_S: Final = 1.0  # for a client that keeps a step from going out
 
 
 class Playback:
     """Plays a programme to clients of an endpoint.
 
     Attributes:
+        name: ``shared``, ``client 3``, or ``session KEY``.
         player: Decides what is due; new, it is paused.
-        frames_sent: Frames played so far.
-        primed: Frames by which clients were told how things stand; they are not among those played.
-        lateness: Of frames that had a deadline.
+        stream: Carries out what it decides.
         is_over: Whether it was played to the end; a seek leads back.
+        error: What keeps it from being played any further, or None.
 
     Args:
         programme: What is played.
         endpoint: Where to.
         options: How.
         clock: Where the time comes from.
+        name: What to call it.
         to: The clients it plays to; None plays to all.
         start_ns: Where to begin, session time, ns.
         stop_ns: Where to end, not included; None is as far as the sessions go.
@@ -49,6 +54,7 @@ class Playback:
         speed: Session seconds per wall second, or infinity.
         faults: What goes wrong on its way to the clients; None is nothing ever.
         primer: Finds what clients are to be told first; None tells them nothing.
+        notes: The session's notes, to be sought; None where there are several sessions.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class Playback:
         options: ReplayOptions,
         clock: Clock,
         *,
+        name: str = "shared",
         to: Sequence[Client] | None = None,
         start_ns: int,
         stop_ns: int | None,
@@ -65,32 +72,28 @@ class Playback:
         speed: float,
         faults: Faults | None = None,
         primer: Primer | None = None,
+        notes: NoteBook | None = None,
     ) -> None:
+        self.name = name
         self.player = Player(start_ns=start_ns, speed=speed, loop=options.at_end is AtEnd.LOOP)
-        self.frames_sent = 0
-        self.primed = 0
-        self.lateness = Distribution()
         self.is_over = False
-        self._endpoint = endpoint
-        self._options = options
+        self.error: WsrecError | None = None
+        self._programme = programme
         self._clock = clock
-        self._to = to
+        self._start_ns = start_ns
         self._stop_ns = stop_ns
-        self._types = types
-        self._primer = primer
-        self._from_ns = start_ns
-        self._place: Place | None = None  # where the next row stands; while a pass has not been primed, nowhere
         self._changed = asyncio.Event()
-        self._reader = ReadAhead(programme, types, stop_ns)
-        self._timeline = Timeline()
-        self._batch: PlayBatch | None = None
-        self._placement = _NOTHING
-        self._playing_ns = 0
-        self._session_ns = 0
-        self._last: tuple[int, int] | None = None
-        self._delivery = Delivery(
-            endpoint, clock, faults,
-            to=to, next_ns=self._next_ns, speed=lambda: self.player.speed, max_gap_ns=options.max_gap_ns,
+        self._settled = asyncio.Event()  # all that may go out has: what is next has to be waited for
+        self._settled.set()
+        self._is_running = False
+        self._is_kept_back = False
+        self._lookup = Lookup(programme, types, start_ns, stop_ns, notes)
+        self._seeking = asyncio.Lock()
+        self._jumps = 0
+        self._matched: Place | None = None  # found by a match, and nothing sent since
+        self.stream = PlaybackStream(
+            self.player, programme, endpoint, options, clock,
+            to=to, start_ns=start_ns, stop_ns=stop_ns, types=types, faults=faults, primer=primer,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -99,58 +102,65 @@ class Playback:
         Raises:
             SessionError: A session cannot be read any further.
         """
-        clock, player = self._clock, self.player
+        self._is_running = True
+        try:
+            await self._run()
+        except WsrecError as exc:
+            self.error = exc
+            raise
+        finally:
+            self._is_running = False
+            self._settled.set()
+
+    async def _run(self) -> None:
+        clock, player, stream = self._clock, self.player, self.stream
         while True:
             match player.next_step(clock.now_ns()):
-                case Finished() if player.is_stopped or self._delivery.is_empty:
+                case Finished() if player.is_stopped or stream.delivery.is_empty:
                     break
                 case Finished():
-                    self._changed.clear()
-                    await self._delivery.drain(self._changed)
+                    self._settle()
+                    await stream.delivery.drain(self._changed)
                 case Send(start, stop):
-                    await self._send(start, stop)
+                    await stream.send(start, stop)
                 case Wait(until_ns):
-                    self._changed.clear()
-                    await self._delivery.wait(until_ns, self._changed)
+                    self._settle()
+                    await stream.delivery.wait(until_ns, self._changed)
                 case Idle():
-                    self._changed.clear()
+                    self._settle()
                     await self._changed.wait()
                 case More():
-                    await self._feed()
-                case Reread(from_ns):
-                    self._begin_pass(from_ns)
+                    await stream.feed()
+                case Reread(from_ns, skip):
+                    stream.begin_pass(Place(from_ns, skip))
         self.is_over = not self.player.is_stopped
         self._changed.clear()
+
+    def _settle(self) -> None:
+        self._changed.clear()
+        self._settled.set()
 
     async def wait_for_control(self) -> None:
         """Return after the first control since `run` has returned."""
         await self._changed.wait()
 
-    # Controls: each takes effect at once, whatever the loop waits for.
+    # Controls: each takes effect at once, whatever the loop waits for; but what a seek asks for is looked for first.
+
+    def begin(self) -> None:
+        """Play, unless it was paused before there was anybody to play to."""
+        if not self._is_kept_back:
+            self.resume()
 
     def resume(self) -> None:
         """Play on."""
+        self._is_kept_back = False
         self.player.resume(self._clock.now_ns())
         self._note_control()
 
     def pause(self) -> None:
-        """Stand still."""
+        """Stand still; what is left of a burst is given up."""
+        self._is_kept_back = True
         self.player.pause(self._clock.now_ns())
-        self._note_control()
-
-    def seek(self, session_ns: int) -> None:
-        """Play on from another place, session time, ns, at the earliest from the start; `run` again after the end."""
-        self.player.seek(session_ns, self._clock.now_ns())
-        self.is_over = False
-        self._note_control()
-
-    def step(self, frames: int = 1) -> None:
-        """Stand still, and send the next frames at once.
-
-        Raises:
-            UsageError: There are less than one.
-        """
-        self.player.step(frames, self._clock.now_ns())
         self._note_control()
 
     def set_speed(self, speed: float) -> None:
@@ -162,103 +172,155 @@ class Playback:
         self.player.set_speed(speed, self._clock.now_ns())
         self._note_control()
 
+    def restart(self) -> None:
+        """Play again from the start, or stand there if paused; `run` again after the end."""
+        self._jump(Place(self._start_ns))
+
+    async def seek(self, target: Target) -> int:
+        """Play on from another place, or stand there if paused; `run` again after the end.
+
+        Seeks are carried out one after the other, each from where the one before it has led.
+
+        Args:
+            target: Where to; what lies before the start leads there.
+
+        Returns:
+            Session time reached, ns.
+
+        Raises:
+            UsageError: There is no such place, or nothing is played from there on.
+            SessionError: The session cannot be read up to there.
+        """
+        async with self._seeking:
+            jumps, place = self._jumps, self.stream.place
+            if isinstance(target, AtMatch) and place == self._matched:  # the next one, not this one again
+                place = Place(place.session_ns, place.skip + 1)
+            found = await self._lookup.find(target, self.position_ns(), place)
+            if jumps != self._jumps:  # a restart meanwhile: that was asked for later
+                return self.position_ns()
+            self._jump(found)
+            self._matched = found if isinstance(target, AtMatch) else None
+            return found.session_ns
+
+    async def step(self, events: int = 1) -> None:
+        """Stand still, and send the next events at once; or go back before the last ones, at most to the start.
+
+        Args:
+            events: How many; less than 0 goes back.
+
+        Raises:
+            UsageError: There are none, or none is left.
+            SessionError: The session cannot be read there.
+        """
+        if events < 0:
+            self.pause()
+            async with self._seeking:
+                self._jump(await self._lookup.find_back(-events, self.stream.place))
+            return
+        self._check_not_over()
+        self._is_kept_back = True
+        self.player.step(events, self._clock.now_ns())
+        self._note_control()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._settled.wait()
+
+    def burst(self, events: int) -> None:
+        """Send the next events at once, and go on from there as before.
+
+        Raises:
+            UsageError: There are less than one, or none is left.
+        """
+        self._check_not_over()
+        self.player.burst(events)
+        self._note_control()
+
+    def set_loop(self, a_ns: int, b_ns: int) -> None:
+        """Play from one session time to another again and again, from wherever in between the playhead stands.
+
+        Raises:
+            UsageError: It has no length, or lies beyond the end.
+        """
+        end_ns = self._programme.end_ns + 1 if self._stop_ns is None else self._stop_ns
+        if not self._programme.grows:
+            if a_ns >= end_ns:
+                raise UsageError(
+                    f"a loop from {format_duration(a_ns)} on is beyond the end at {format_duration(end_ns)}",
+                    hint=f"begin it between {format_duration(self._start_ns)} and {format_duration(end_ns)}",
+                )
+            b_ns = min(b_ns, end_ns)
+        if self.player.set_loop(a_ns, b_ns, self._clock.now_ns()):
+            self._note_jump(Place(max(a_ns, self._start_ns)))
+        self._note_control()
+
+    def clear_loop(self) -> None:
+        """Go on past the loop's end."""
+        self.player.clear_loop(self._clock.now_ns())
+        self._note_control()
+
     def close(self) -> None:
         """End the playback and its reading."""
         self.player.stop()
         self._note_control()
-        self._delivery.close()
-        self._reader.close()
+        self._lookup.close()
+        self.stream.close()
+
+    def _check_not_over(self) -> None:
+        if self.is_over:
+            raise UsageError("all was played: there is no next event", hint="step back, seek, or restart")
+
+    def _jump(self, place: Place) -> None:
+        self.player.seek(place.session_ns, self._clock.now_ns(), place.skip)
+        self._note_jump(place)
+        self._note_control()
+
+    def _note_jump(self, place: Place) -> None:
+        self._jumps += 1
+        self.stream.jump(place)
+        self._matched = None
+        self.is_over = False
 
     def _note_control(self) -> None:
-        self._last = None  # what is measured are stretches without a control in them
+        self.stream.pace.interrupt()  # what is measured are stretches without a control in them
+        if self._is_running:
+            self._settled.clear()
         self._changed.set()
+
+    # What there is to see.
 
     def position_ns(self) -> int:
         """Return where the playhead stands in the recording, session time, ns."""
-        return self._placement.recorded_ns(self.player.position(self._clock.now_ns()))
+        return self.stream.position_ns()
 
-    def _next_ns(self) -> int:
-        return self._placement.next_ns(self.player.position(self._clock.now_ns()))
+    @property
+    def state(self) -> PlaybackState:
+        """How it stands now."""
+        player, stream = self.player, self.stream
+        return PlaybackState(
+            name=self.name,
+            status=self.status,
+            position_ns=self.position_ns(),
+            seq=stream.seq,
+            speed=player.speed,
+            achieved_speed=stream.pace.lately,
+            overall_speed=stream.pace.overall,
+            loop=player.ab,
+            frames_sent=stream.frames_sent,
+            primed=stream.usher.primed,
+            lateness=stream.lateness,
+            passes=player.passes,
+            error=self.error,
+        )
 
-    def measured(self) -> tuple[float, float]:
-        """Return wall time spent playing and session time played, pauses left out, seconds."""
-        return self._playing_ns / 1e9, self._session_ns / 1e9
-
-    def _begin_pass(self, from_ns: int) -> None:
-        options = self._options
-        self._timeline = Timeline(from_ns, self._stop_ns, axis=options.axis, max_gap_ns=options.max_gap_ns)
-        self._placement = _NOTHING
-        self._last = None
-        self._from_ns, self._place = from_ns, None
-        self._reader.begin(from_ns)
-        self._delivery.begin_pass(from_ns)
-
-    async def _feed(self) -> None:
-        batch = await self._reader.take()
-        placement = _NOTHING if batch is None else self._timeline.place(batch.elapsed_ns, batch.sent_us)
-        if self._place is None:
-            await self._begin_primed(batch, placement)
-        if batch is None:
-            self.player.end(self._clock.now_ns())
-            return
-        if self.player.feed(placement.due_ns, self._clock.now_ns()):
-            self._batch, self._placement = batch, placement
-
-    async def _begin_primed(self, batch: PlayBatch | None, placement: Placement) -> None:
-        """Tell all clients how things stand where a pass begins, before its first row."""
-        is_empty = batch is None or placement.start == placement.stop
-        place = Place(self._from_ns) if batch is None or is_empty else place_before(batch, placement.start)
-        if self._primer is not None:
-            found = await self._primer.find(place, self._types)
-            if self.player.is_rereading:  # a control has meanwhile led elsewhere, and that is primed in turn
-                return
-            for primed in found:
-                frames, first, after = primed.frames(0, len(primed.elapsed_ns), self._clock.wall_ns())
-                self._endpoint.prime(frames, first, after, self._to)
-                self.primed += after - first
-        self._place = place
+    @property
+    def status(self) -> str:
+        """``waiting`` for clients, ``playing``, ``paused`` or ``ended``."""
+        if self.error is not None or self.is_over:
+            return "ended"
+        if not self.player.passes:
+            return "waiting"
+        return "paused" if self.player.is_paused else "playing"
 
     def welcome(self, client: Client) -> Coroutine[Any, Any, None] | None:
-        """Keep the stream back from a client that has just come, until it knows how things stand.
-
-        Returns:
-            What tells it and then lets the stream through, to be run; None where nothing has to be told, or
-            a pass is about to begin, which tells all clients.
-        """
-        if self._primer is None or self._place is None:
-            return None
-        client.hold()
-        return self._prime_one(self._primer, client, self._place)
-
-    async def _prime_one(self, primer: Primer, client: Client, place: Place) -> None:
-        wires: list[tuple[bytes | memoryview, int]] = []
-        try:
-            for primed in await primer.find(place, self._types):
-                frames, first, after = primed.frames(0, len(primed.elapsed_ns), self._clock.wall_ns())
-                wires.append((frames.wire(first, after, client.window_bits), after - first))
-                self.primed += after - first
-        finally:
-            client.release(wires)
-
-    async def _send(self, start: int, stop: int) -> None:
-        assert self._batch is not None
-        first_row = self._placement.start
-        began_ns = self._clock.now_ns()
-        # Before it is sent: who joins meanwhile gets what comes after.
-        self._place = place_after(self._batch, first_row + stop - 1)
-        waited_ns = await self._delivery.send(self._batch, first_row + start, first_row + stop)
-        now_ns = self._clock.now_ns()
-        for late_ns, rows in self.player.lateness(now_ns - waited_ns):
-            self.lateness.record(late_ns, rows)
-        if waited_ns:
-            self.player.hold(now_ns - waited_ns, now_ns)
-        self.frames_sent += stop - start
-        due_ns = self._placement.due_ns
-        self._measure(began_ns, now_ns, due_ns[start], due_ns[stop - 1])
-
-    def _measure(self, began_ns: int, now_ns: int, first_due_ns: int, last_due_ns: int) -> None:
-        """Add what was played since the frames before these; after a control the count begins anew."""
-        since_ns, due_ns = self._last or (began_ns, first_due_ns)
-        self._playing_ns += now_ns - since_ns
-        self._session_ns += last_due_ns - due_ns
-        self._last = now_ns, last_due_ns
+        """Keep the stream back from a client that has just come; as `Usher.welcome`."""
+        return self.stream.usher.welcome(client)

@@ -1,18 +1,11 @@
-"""What is played: one or several sessions, their window, and a reader that is ahead of the playhead.
-
-Reading, filtering and framing run on a thread, two batches ahead, and release the GIL for the most
-part; the event loop only slices what is ready.
-"""
+"""What is played: one or several sessions as one stream, filtered, and their window."""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 from wsrecorder.core.dialect import Restamper
 from wsrecorder.core.event import Direction, Kind
@@ -31,9 +24,7 @@ from wsrecorder.store.session import Store
 if TYPE_CHECKING:
     from wsrecorder.analysis.where import Where
 
-__all__ = ["Part", "Programme", "ReadAhead"]
-
-_AHEAD: Final = 2
+__all__ = ["Part", "Programme"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +122,21 @@ class Programme:
         """Whether it is one session that was still being recorded when it was opened."""
         return len(self._manifests) == 1 and not self._manifests[0].sealed
 
-    def batches(self, from_ns: int, stop_ns: int | None, types: frozenset[str] | None) -> Iterator[PlayBatch | None]:
+    def events(self) -> int | None:
+        """Return how many events the session holds as of now; None where there are several."""
+        if len(self._stores) > 1:
+            return None
+        return (self._stores[0].manifest() if self.grows else self._manifests[0]).events
+
+    def ends_ns(self) -> int:
+        """Return how far the sessions have come as of now, session time, ns."""
+        if not self.grows:
+            return self.end_ns
+        return self._stores[0].manifest().last_elapsed_ns
+
+    def batches(
+        self, from_ns: int, stop_ns: int | None, types: frozenset[str] | None, skip: int = 0
+    ) -> Iterator[PlayBatch | None]:
         """Yield the frames of a window in order, batch by batch.
 
         If it `grows` this never ends: None says that there are no more for now, and whoever asks again looks again.
@@ -140,19 +145,53 @@ class Programme:
             from_ns: Where to begin, session time, ns.
             stop_ns: Where to end, not included; None is as far as the sessions go.
             types: Only messages of these types; None is all.
+            skip: How many frames to leave out at first.
         """
         wants_sent = self._options.axis is Axis.SENT
         columns = ["seq", "elapsed_ns", "type", "text", "binary", "detail"]
         columns += ["received_ns"] * (self._restamper is not None) + ["sent_at"] * wants_sent
+        for rows in self._stream(columns, from_ns, stop_ns, types):
+            if rows is not None and skip:
+                rows, skip = rows.slice(skip), max(0, skip - len(rows))
+                if not len(rows):
+                    continue
+            yield None if rows is None else PlayBatch(rows, wants_sent=wants_sent, restamper=self._restamper)
+
+    def rows(
+        self, from_ns: int, stop_ns: int | None, types: frozenset[str] | None,
+        *, from_seq: int = 0, mark: Where | None = None,
+    ) -> Iterator[RecordBatch]:  # fmt: skip
+        """Yield ``elapsed_ns`` and ``seq`` of what `batches` yields, as far as the sessions have come.
+
+        Args:
+            from_ns: Where to begin, session time, ns.
+            stop_ns: Where to end, not included; None is as far as the sessions go.
+            types: Only messages of these types; None is all.
+            from_seq: First sequence number.
+            mark: A condition; a column ``mark`` tells for which it is true.
+        """
+        columns = ["seq", "elapsed_ns"]
+        return self._stream(columns, from_ns, stop_ns, types, from_seq=from_seq, mark=mark, follows=False)
+
+    def _stream(
+        self, columns: list[str], from_ns: int, stop_ns: int | None, types: frozenset[str] | None,
+        *, from_seq: int = 0, mark: Where | None = None, follows: bool = True,
+    ) -> Iterator[Any]:  # fmt: skip
+        """Yield rows of all sessions by time; None says that there are no more for now, if one `grows`."""
         streams = []
         for store, manifest in zip(self._stores, self._manifests, strict=True):
             shift_ns = manifest.identity.started_ns - self._began_ns
-            where = self._where
-            read = tuple(columns) if where is None else where.columns_read(columns)
+            where, name = self._where, manifest.identity.id
+            kept = columns if mark is None else mark.columns_read(columns)
+            read = tuple(kept) if where is None else where.columns_read(kept)
             selection = self._selection(manifest, read, types, from_ns - shift_ns, stop_ns, shift_ns)
-            found = store.batches(selection) if manifest.sealed else _as_it_grows(store, selection)
-            if where is not None:  # before they are merged: which row is of which session is not known afterwards
-                found = where.apply(found, columns, manifest.identity.id)
+            selection = replace(selection, from_seq=from_seq)
+            found = store.batches(selection) if manifest.sealed or not follows else _as_it_grows(store, selection)
+            # Before they are merged: which row is of which session is not known afterwards.
+            if where is not None:
+                found = where.apply(found, kept, name)
+            if mark is not None:
+                found = mark.marked(found, columns, name)
             streams.append((found, shift_ns))
         stream = streams[0][0]
         if len(streams) > 1:
@@ -160,8 +199,7 @@ class Programme:
             stream = merge_batches(
                 Source(takewhile(_is_there, rows), shift_ns, number) for number, (rows, shift_ns) in enumerate(streams)
             )
-        for rows in stream:
-            yield None if rows is None else PlayBatch(rows, wants_sent=wants_sent, restamper=self._restamper)
+        return stream
 
     def parts(self) -> list[Part]:
         """Return its sessions, each with what is played of it, whatever window and types."""
@@ -245,61 +283,3 @@ def _restamper_for(identities: Sequence[Identity]) -> Restamper:
             hint="replay them one at a time, or without --restamp",
         )
     return Restamper(dialects[0])
-
-
-class ReadAhead:
-    """Reads a programme on a thread, a few batches ahead of whoever takes them.
-
-    Args:
-        programme: What is played.
-        types: Only messages of these types; None is all.
-        stop_ns: Where to end, not included; None is as far as the sessions go.
-    """
-
-    def __init__(self, programme: Programme, types: frozenset[str] | None, stop_ns: int | None) -> None:
-        self._programme = programme
-        self._types = types
-        self._stop_ns = stop_ns
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wsrec-reader")
-        self._ahead: deque[Future[PlayBatch | None]] = deque()
-        self._batches: Iterator[PlayBatch | None] = iter(())
-        self._is_closed = False
-
-    def begin(self, from_ns: int) -> None:
-        """Read from a session time on; what was read before is forgotten."""
-        for future in self._ahead:
-            future.cancel()
-        self._ahead.clear()
-        self._batches = self._programme.batches(from_ns, self._stop_ns, self._types)
-        for _ in range(_AHEAD):
-            self._read_one()
-
-    async def take(self) -> PlayBatch | None:
-        """Return the next batch, None at the end or once it is closed.
-
-        Raises:
-            SessionError: A session cannot be read any further.
-        """
-        batch = await self._take_one()
-        if batch is None and self._programme.grows:
-            # That was read ahead, and may be long out of date: ask again, past all that was read ahead.
-            for _ in range(_AHEAD):
-                if (batch := await self._take_one()) is not None:
-                    break
-        return batch
-
-    async def _take_one(self) -> PlayBatch | None:
-        if self._is_closed:
-            return None
-        batch = await asyncio.wrap_future(self._ahead.popleft())
-        self._read_one()
-        return batch
-
-    def close(self) -> None:
-        """End the thread, once it has read what it was asked for; nobody waits for that."""
-        self._is_closed = True
-        self._thread.shutdown(wait=False)
-
-    def _read_one(self) -> None:
-        if not self._is_closed:  # which may have come about while a batch was waited for
-            self._ahead.append(self._thread.submit(next, self._batches, None))

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
 from wsrecorder.clock import Clock
-from wsrecorder.core.distribution import Distribution
 from wsrecorder.errors import UsageError, WsrecError
 from wsrecorder.jobs.faults import Faults
 from wsrecorder.jobs.outages import read_outages
+from wsrecorder.jobs.party import Party
 from wsrecorder.jobs.playback import Playback
+from wsrecorder.jobs.playbacks import Playbacks
 from wsrecorder.jobs.priming import primer_for
 from wsrecorder.jobs.programme import Programme
 from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions, ReplayReport, ReplayState
-from wsrecorder.jobs.wishes import read_wishes
+from wsrecorder.jobs.wishes import close_reason, read_wishes, session_key
 from wsrecorder.net.client import Client
 from wsrecorder.net.endpoint import Endpoint, EndpointOptions
+from wsrecorder.store.notes import NoteBook
 from wsrecorder.store.session import Store
 
 __all__ = ["Replay", "replay"]
@@ -52,7 +54,9 @@ class Replay:
         over: Set when the replay should end by itself: everything was played with ``at_end`` exit, or
             it cannot be played any further.
         error: What ended the playing, or None.
-        shared: The playback that all clients share, to be controlled; None where each has its own.
+        shared: The playback that all clients share but those that name a session; None where each has its own.
+        stores: The sessions.
+        notes: The session's notes; None where there are several sessions.
 
     Args:
         stores: The sessions, merged by time.
@@ -72,6 +76,8 @@ class Replay:
         self.error: BaseException | None = None
         self.shared: Playback | None = None
         self._clock = clock
+        self.stores = stores
+        self.notes = NoteBook(stores[0].path) if len(stores) == 1 else None
         self._programme = programme = Programme(stores, options)
         endpoint_options = EndpointOptions(
             host=options.host,
@@ -90,13 +96,9 @@ class Replay:
         )  # fmt: skip
         self._primer = primer_for(programme, options)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._own: dict[int, Playback] = {}
-        self._playing: set[int] = set()
-        self._frames_gone = 0
-        self._primed_gone = 0
-        self._lateness_gone = Distribution()
-        self._measured_gone = (0.0, 0.0)
-        self._passes_gone = 0
+        self._all = Playbacks()
+        self._parties: dict[str, Party] = {}
+        self._playing: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -105,24 +107,23 @@ class Replay:
 
     async def __aenter__(self) -> Self:
         await self.faults.prepare()
-        if self.options.per_client:
-            self.endpoint.on_join = self._begin_own
-            self.endpoint.on_leave = self._end_own
-        else:
-            self.shared = self._playback(None, self.options.speed, *self._window, self.options.types)
-            self.endpoint.on_join = self._welcome
+        self.endpoint.on_join = self._welcome
+        self.endpoint.on_leave = self._part
+        if not self.options.per_client:
+            wishes = read_wishes("", self.options, self._programme)
+            self.shared = self._playback("shared", None, *wishes)
         await self.endpoint.__aenter__()
         self.faults.begin()
         if self._primer is not None:
             self._primer.start()
         if self.shared is not None:
-            self._start(self._play_shared(self.shared))
+            self._start(self._play(self.shared, self.endpoint.wait_for_audience, self.options.wait_for))
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for playback in self._playbacks:
+        for playback in self._all.here:
             playback.close()
         if self._primer is not None:
             self._primer.close()
@@ -135,89 +136,88 @@ class Replay:
         else:
             await self.endpoint.close(_NORMAL if self.finished.is_set() else _SERVICE_RESTART)
 
-    # One playback for all.
-
-    async def _play_shared(self, playback: Playback) -> None:
-        await self.endpoint.wait_for_clients(self.options.wait_for)
-        playback.resume()
-        passes = 0
-        while await self._play(playback):
-            if playback.player.passes > passes:  # else some control came after the end, and nothing was played
-                passes = playback.player.passes
-                if self.options.at_end is AtEnd.CLOSE:
-                    await self.endpoint.close_clients(_NORMAL)
-                self._finish()
-            await playback.wait_for_control()
+    # Who sees what.
 
     def _welcome(self, client: Client) -> None:
-        if self.shared is not None and (welcoming := self.shared.welcome(client)) is not None:
+        name = self._name_for(client)
+        client.is_apart = name != "shared"
+        party = self._parties.get(name)
+        playback = party.playback if party else self._all.get(name)
+        if playback is None:
+            self._begin_party(name, client)
+            return
+        if (welcoming := playback.welcome(client)) is not None:
             self._start(welcoming)
+        if party is not None:
+            party.join(client)
 
-    # One playback for each client.
+    def _part(self, client: Client) -> None:
+        party = self._parties.get(self._name_for(client))
+        if party is not None and client in party.clients:
+            party.leave(client)
+            self._start(self._end_if_deserted(party))
 
-    def _begin_own(self, client: Client) -> None:
+    def _name_for(self, client: Client) -> str:
+        """Return the name of the playback that a client sees, whether it is there or not."""
+        key = session_key(client.query)
+        if key is not None:
+            return f"session {key}"
+        return "shared" if self.shared is not None else f"client {client.number}"
+
+    def _begin_party(self, name: str, client: Client) -> None:
         try:
-            speed, start_ns, stop_ns, types = read_wishes(client.query, self.options, self._programme)
+            wishes = read_wishes(client.query, self.options, self._programme)
         except UsageError as exc:
             _LOG.warning("%s asked for the impossible: %s", client, exc.message)
-            self._start(client.close(_POLICY_VIOLATION, _reason(exc.message), self.endpoint.options.close_timeout_s))
+            self._start(
+                client.close(_POLICY_VIOLATION, close_reason(exc.message), self.endpoint.options.close_timeout_s)
+            )
             return
-        playback = self._playback((client,), speed, start_ns, stop_ns, types)
-        self._own[client.number] = playback
-        self._playing.add(client.number)
+        clients = [client]
+        playback = self._playback(name, clients, *wishes)
+        is_keyed = session_key(client.query) is not None
+        self._parties[name] = Party(playback, clients, is_kept=is_keyed)
+        self._playing.add(name)
         self.finished.clear()
-        self._start(self._play_own(client, playback))
+        # One for each client is a matter of the whole replay, which begins when all are there.
+        wait_for = 0 if is_keyed else self.options.wait_for
+        self._start(self._play(playback, self.endpoint.wait_for_clients, wait_for))
 
-    async def _play_own(self, client: Client, playback: Playback) -> None:
-        if self.options.wait_for > 1:
-            await self.endpoint.wait_for_clients(self.options.wait_for)
-        playback.resume()
-        if await self._play(playback) and self.options.at_end in (AtEnd.CLOSE, AtEnd.EXIT):
-            await client.close(_NORMAL, "", self.endpoint.options.close_timeout_s)
-        self._ended_own(client)
-
-    def _ended_own(self, client: Client) -> None:
-        self._playing.discard(client.number)
-        if not self._playing and self.endpoint.clients_served >= self.options.wait_for:
-            self._finish()
-
-    def _end_own(self, client: Client) -> None:
-        playback = self._own.pop(client.number, None)
-        if playback is not None:
-            playback.close()
-            self._ended_own(client)
-            self._frames_gone += playback.frames_sent
-            self._primed_gone += playback.primed
-            self._lateness_gone.merge(playback.lateness)
-            self._measured_gone = _sum(self._measured_gone, playback.measured())
-            self._passes_gone += playback.player.passes
-
-    # What both have in common.
-
-    @property
-    def _window(self) -> tuple[int, int | None]:
-        return self._programme.start_ns, self._programme.stop_ns
-
-    @property
-    def _playbacks(self) -> list[Playback]:
-        return [*self._own.values(), *([self.shared] if self.shared else [])]
+    async def _end_if_deserted(self, party: Party) -> None:
+        playback = party.playback
+        if await party.is_deserted(self._clock) and self._parties.get(playback.name) is party:
+            del self._parties[playback.name]
+            self._all.remove(playback)
+            self._note_ended(playback)
 
     def _playback(
-        self,
-        to: Sequence[Client] | None,
-        speed: float,
-        start_ns: int,
-        stop_ns: int | None,
-        types: frozenset[str] | None,
-    ) -> Playback:
-        return Playback(
+        self, name: str, to: Sequence[Client] | None, speed: float,
+        start_ns: int, stop_ns: int | None, types: frozenset[str] | None,
+    ) -> Playback:  # fmt: skip
+        playback = Playback(
             self._programme, self.endpoint, self.options, self._clock,
-            to=to, start_ns=start_ns, stop_ns=stop_ns, types=types, speed=speed, faults=self.faults,
-            primer=self._primer,
+            name=name, to=to, start_ns=start_ns, stop_ns=stop_ns, types=types, speed=speed, faults=self.faults,
+            primer=self._primer, notes=self.notes,
         )  # fmt: skip
+        self._all.add(playback)
+        return playback
 
-    async def _play(self, playback: Playback) -> bool:
+    # Playing.
+
+    async def _play(self, playback: Playback, wait: Callable[[int], Awaitable[None]], wait_for: int) -> None:
+        await wait(wait_for)
+        playback.begin()
+        passes = 0
+        while await self._run(playback):
+            if playback.player.passes > passes:  # else some control came after the end, and nothing was played
+                passes = playback.player.passes
+                await self._close_at_end(playback)
+                self._note_ended(playback)
+            await playback.wait_for_control()
+
+    async def _run(self, playback: Playback) -> bool:
         """Play to the end; return False when it was closed before, or the session could not be read that far."""
+        self._playing.add(playback.name)
         try:
             await playback.run()
         except WsrecError as exc:
@@ -225,7 +225,19 @@ class Replay:
             self._fail(exc)
             await self.endpoint.close_clients(_INTERNAL_ERROR, _CANNOT_GO_ON)
             return False
+        finally:
+            self._playing.discard(playback.name)
         return playback.is_over
+
+    async def _close_at_end(self, playback: Playback) -> None:
+        at_end, party = self.options.at_end, self._parties.get(playback.name)
+        if at_end is AtEnd.CLOSE or (at_end is AtEnd.EXIT and party is not None):
+            await self.endpoint.close_clients(_NORMAL, to=self.endpoint.audience if party is None else party.clients)
+
+    def _note_ended(self, playback: Playback) -> None:
+        self._playing.discard(playback.name)
+        if not self._playing and self.endpoint.clients_served >= self.options.wait_for:
+            self._finish()
 
     def _finish(self) -> None:
         self.finished.set()
@@ -247,18 +259,31 @@ class Replay:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)  # our own mistake: whoever waits for the replay must hear of it
 
-    # What there is to see.
+    # What there is to see, and to control.
+
+    @property
+    def playbacks(self) -> list[Playback]:
+        """Those that are here, in the order in which they came."""
+        return self._all.here
+
+    def playback(self, name: str | None = None) -> Playback:
+        """Return the playback of this name; without a name the shared one, or else the only one.
+
+        Raises:
+            UsageError: There is none, or it takes a name to tell which.
+        """
+        return self._all.find(name)
 
     @property
     def state(self) -> ReplayState:
         """How it stands now; with a playback for each client, of the one that has come furthest."""
-        playbacks = self._playbacks
-        ahead = max(playbacks, key=Playback.position_ns, default=None)
+        ahead = self._all.furthest
         report = self.report()
         position_ns = self._programme.start_ns if ahead is None else ahead.position_ns()
         end_ns = self._programme.end_ns if self._programme.stop_ns is None else self._programme.stop_ns
+        status = "waiting" if ahead is None else ahead.status
         return ReplayState(
-            status=self._status(ahead),
+            status=status if self.error is None else "ended",
             position_ns=position_ns,
             start_ns=self._programme.start_ns,
             end_ns=max(end_ns, position_ns),  # a session that still grows is played past the end it had at first
@@ -269,32 +294,18 @@ class Replay:
             lateness=report.lateness,
         )
 
-    def _status(self, ahead: Playback | None) -> str:
-        if self.error is not None or (ahead is not None and ahead.is_over):
-            return "ended"
-        if ahead is None or not ahead.player.passes:
-            return "waiting"
-        return "paused" if ahead.player.is_paused else "playing"
-
     def report(self) -> ReplayReport:
         """Return what it has measured of itself so far."""
-        playbacks = self._playbacks
-        lateness = Distribution()
-        measured = self._measured_gone
-        lateness.merge(self._lateness_gone)
-        for playback in playbacks:
-            lateness.merge(playback.lateness)
-            measured = _sum(measured, playback.measured())
-        playing_s, session_s = measured
+        totals = self._all.totals()
         return ReplayReport(
-            frames_sent=self._frames_gone + sum(playback.frames_sent for playback in playbacks),
-            primed=self._primed_gone + sum(playback.primed for playback in playbacks),
-            passes=self._passes_gone + sum(playback.player.passes for playback in playbacks),
-            playing_s=playing_s,
-            session_s=session_s,
+            frames_sent=totals.frames_sent,
+            primed=totals.primed,
+            passes=totals.passes,
+            playing_s=totals.playing_ns / 1e9,
+            session_s=totals.session_ns / 1e9,
             speed=None if self.options.speed == float("inf") else self.options.speed,
-            achieved_speed=session_s / playing_s if playing_s else None,
-            lateness=lateness,
+            achieved_speed=totals.session_ns / totals.playing_ns if totals.playing_ns else None,
+            lateness=totals.lateness,
             clients=self.endpoint.stats(),
             slow_closed=self.endpoint.slow_closed,
             faults=self.faults.report(),
@@ -336,12 +347,3 @@ async def replay(
     if running.error is not None:
         raise running.error
     return running.report()
-
-
-def _sum(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
-    return first[0] + second[0], first[1] + second[1]
-
-
-def _reason(text: str) -> str:
-    """Return as much of a text as fits into a close frame: 123 bytes (RFC 6455, section 5.5)."""
-    return text.encode()[:123].decode(errors="ignore")

@@ -10,10 +10,11 @@ from wsrecorder.core.distribution import Distribution
 from wsrecorder.core.fault import Fault
 from wsrecorder.core.moment import Moment
 from wsrecorder.core.timeline import Axis
+from wsrecorder.errors import WsrecError
 from wsrecorder.net.client_stats import ClientStats
 from wsrecorder.net.endpoint_options import SlowClient
 
-__all__ = ["AtEnd", "FaultReport", "Prime", "ReplayOptions", "ReplayReport", "ReplayState"]
+__all__ = ["AtEnd", "FaultReport", "PlaybackState", "Prime", "ReplayOptions", "ReplayReport", "ReplayState"]
 
 
 class Prime(StrEnum):
@@ -124,6 +125,41 @@ class ReplayState:
     frames_sent: int
     clients: int
     lateness: Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackState:
+    """How one playback stands.
+
+    Attributes:
+        name: ``shared``, ``client 3``, or ``session KEY``.
+        status: ``waiting`` for clients, ``playing``, ``paused`` or ``ended``.
+        position_ns: Where the playhead stands in the recording, session time, ns.
+        seq: Sequence number of the last event sent since playback began there; None before the first.
+        speed: Speed asked for, also while paused.
+        achieved_speed: Session seconds per wall second over the last 5 s of playing; None before the first frames.
+        overall_speed: The same since it began.
+        loop: From where to where it loops, session time, ns; None where it does not.
+        frames_sent: Frames played so far.
+        primed: Frames by which clients were told how things stand; they are not among those played.
+        lateness: Of frames that had a deadline.
+        passes: How often playback has begun somewhere.
+        error: What ended it; None if nothing did.
+    """
+
+    name: str
+    status: str
+    position_ns: int
+    seq: int | None
+    speed: float
+    achieved_speed: float | None
+    overall_speed: float | None
+    loop: tuple[int, int] | None
+    frames_sent: int
+    primed: int
+    lateness: Distribution
+    passes: int
+    error: WsrecError | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,13 @@ from wsrecorder.core.playhead import parse_speed
 from wsrecorder.jobs.programme import Programme
 from wsrecorder.jobs.replay_options import ReplayOptions
 
-__all__ = ["read_wishes"]
+__all__ = ["close_reason", "read_wishes", "session_key"]
+
+
+def session_key(query: str) -> str | None:
+    """Return the key of the session of viewing that a client joins: ``?session=KEY``; None if it names none."""
+    keys = parse_qs(query).get("session")
+    return keys[-1] if keys else None
 
 
 def read_wishes(
@@ -23,3 +29,8 @@ def read_wishes(
     types = frozenset(wishes["types"].split(",")) if "types" in wishes else options.types
     programme.check_types(types)
     return speed, *programme.window(start, end), types
+
+
+def close_reason(text: str) -> str:
+    """Return as much of a text as fits into a close frame: 123 bytes (RFC 6455, section 5.5)."""
+    return text.encode()[:123].decode(errors="ignore")

@@ -134,6 +134,7 @@ class Client:
         number: 1 is the first client of the endpoint.
         query: The query string of its URL, without the question mark.
         window_bits: Window of permessage-deflate that was agreed on; None without compression.
+        is_apart: Whether it does not hear what is sent to all.
         joins_between: Whether it gets no part of a broadcast that was going on when it came.
     """
 
@@ -152,6 +153,7 @@ class Client:
         self._held: deque[bytes | memoryview] | None = None
         self._held_bytes = 0
         self._is_leaving = False
+        self.is_apart = False
         self.joins_between = False
 
     def __str__(self) -> str:

@@ -2,8 +2,7 @@
 
 It answers as the live server does: exactly the recorded path (a query string is allowed), 403 for
 an upgrade elsewhere, 404 for a plain request; ping every 20 s; permessage-deflate for those who
-offer it. What clients send is read and counted, whatever its size, and ignored unless somebody
-wants to hear it (`Endpoint.on_inbound`).
+offer it. What clients send is read, counted and ignored, unless `Endpoint.on_inbound` is set.
 
 What is due goes out as one write a client, in slices of at most 256 KiB; between slices the event
 loop gets its turn and slow clients are looked after. A client that lags more than its buffer
@@ -165,9 +164,12 @@ class Endpoint:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    async def close_clients(self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Close all clients, within the time allowed, and go on serving."""
-        await asyncio.gather(*(c.close(code, reason, self.options.close_timeout_s) for c in self.clients))
+    async def close_clients(
+        self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", to: Sequence[Client] | None = None
+    ) -> None:
+        """Close these clients, or all that are here, within the time allowed, and go on serving."""
+        clients = self.clients if to is None else to
+        await asyncio.gather(*(client.close(code, reason, self.options.close_timeout_s) for client in clients))
 
     def dismiss(self, clients: Sequence[Client], code: int, reason: str = "") -> int:
         """Close clients, without waiting for it; nothing more is sent to them.
@@ -205,6 +207,11 @@ class Endpoint:
         """The clients that are here now, in the order in which they came."""
         return tuple(self._clients.values())
 
+    @property
+    def audience(self) -> Sequence[Client]:
+        """Those of them that hear what is sent to all."""
+        return tuple(client for client in self.clients if not client.is_apart)
+
     def stats(self) -> list[ClientStats]:
         """Return what there is to report of each client, those that have gone first."""
         return [*self.departed, *(client.stats() for client in self._clients.values())]
@@ -212,6 +219,11 @@ class Endpoint:
     async def wait_for_clients(self, count: int) -> None:
         """Return when so many clients are here."""
         while len(self._clients) < count:
+            await self._has_news.wait()
+
+    async def wait_for_audience(self, count: int) -> None:
+        """Return when so many clients are here that hear what is sent to all."""
+        while len(self.audience) < count:
             await self._has_news.wait()
 
     # Sending.
@@ -226,15 +238,15 @@ class Endpoint:
             frames: The batch.
             start: First row.
             stop: First row after it that is not sent.
-            to: Send to these only, rather than to all.
+            to: Send to these only, apart or not, rather than to the `audience`.
 
         Returns:
             For how long slow clients were waited for, ns.
         """
         waited_ns = 0
-        present = set(self.clients if to is None else to)
+        present = set(self.audience if to is None else to)
         for first, after in frames.slices(start, stop, _SLICE_BYTES):
-            everybody = self.clients if to is None else to
+            everybody = self.audience if to is None else to
             receivers = [client for client in everybody if client in present or not client.joins_between]
             for client in receivers:
                 if client.is_open and not self._lags(client):
@@ -249,7 +261,7 @@ class Endpoint:
 
     def prime(self, frames: Frames, start: int, stop: int, to: Sequence[Client] | None = None) -> None:
         """Send rows that tell how things stand, at once; the arguments are those of `broadcast`."""
-        for client in self.clients if to is None else to:
+        for client in self.audience if to is None else to:
             if client.is_open:
                 client.prime(frames.wire(start, stop, client.window_bits), stop - start)
 
