@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "integrity": ("verify", "recover"),
     "latency": ("latency",),
     "note": ("note",),
+    "open": ("open",),
     "record": ("record",),
     "replay": ("replay",),
     "report": ("report",),

@@ -1,0 +1,272 @@
+"""Who may ask what: checks before a request is looked at, headers on whatever is answered.
+
+A console listens where every page that a browser shows can send requests to. What keeps those out:
+
+- ``Host`` must name us: a foreign name that was made to point here (DNS rebinding) does not pass;
+- ``Origin``, and what else browsers say of where a request comes from, must be our own page;
+- what changes something must come as JSON, which no form of another page can send unasked;
+- on any other address than loopback, a token.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import msgspec
+
+__all__ = ["Guard", "Hosts"]
+
+_LOG: Final = logging.getLogger("wsrecorder.console")
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_COOKIE: Final = "wsrec_token"
+_MOST_BODY_BYTES: Final = 64 << 10
+
+# Plotly styles what it draws; nothing else may be inline, and nothing comes from elsewhere.
+_POLICY: Final = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+_HEADERS: Final = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """By which names a console may be addressed.
+
+    Attributes:
+        names: Names and addresses, in lower case; IPv6 in brackets.
+        port: Its port.
+        is_any_address: Whether any IP address will do, because it listens on all of the machine's. A page that has
+            made its own name point here still sends that name.
+    """
+
+    names: frozenset[str]
+    port: int
+    is_any_address: bool = False
+
+    @classmethod
+    def of(cls, host: str, port: int, own_names: Iterable[str] = ()) -> Hosts:
+        """Return the names of a console that listens on a host, an address or a name.
+
+        Args:
+            host: What it listens on.
+            port: Its port.
+            own_names: What the machine calls itself; counts if it listens on all its addresses.
+        """
+        bracketed = f"[{host}]" if ":" in host else host
+        is_any = host in ("0.0.0.0", "::", "")
+        names = {"127.0.0.1", "localhost", "[::1]", bracketed.lower(), *(own_names if is_any else ())}
+        return cls(frozenset(names), port, is_any)
+
+    def include(self, authority: str) -> bool:
+        """Return whether ``host:port`` means us."""
+        name, port = _split(authority.strip().lower())
+        if port != self.port:
+            return False
+        return name in self.names or (self.is_any_address and _is_address(name))
+
+
+class Guard:
+    """Wraps an ASGI application.
+
+    Args:
+        app: The application.
+        hosts: By which names it may be addressed.
+        token: What a request must bring, as ``Authorization: Bearer`` or as a cookie, which ``/?token=`` sets;
+            None asks for none.
+    """
+
+    def __init__(self, app: App, hosts: Hosts, token: str | None) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._token = None if token is None else token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        is_api = scope["path"].startswith("/api/")
+        has_begun = False
+
+        async def guarded(message: Message) -> None:
+            nonlocal has_begun
+            if message["type"] == "http.response.start":
+                has_begun = True
+                own = {name.lower() for name, _ in message.get("headers", ())}
+                cache = (b"cache-control", b"no-store" if is_api else b"no-cache")
+                added = [header for header in (*_HEADERS, cache) if header[0] not in own]
+                message["headers"] = [*message.get("headers", ()), *added]
+            await send(message)
+
+        try:
+            answer = self._refusal(scope) or self._entry(scope)
+            if answer is not None:
+                await answer.send(guarded)
+            elif scope["method"] == "POST":
+                await self._pass_on_post(scope, receive, guarded)
+            else:
+                await self._app(scope, receive, guarded)
+        except Exception:  # whatever it is: our own mistake, which must not end the replay beside us
+            _LOG.exception("%s %s failed", scope["method"], scope["path"])
+            if not has_begun:
+                await _FAILED.send(guarded)
+
+    def _refusal(self, scope: Scope) -> _Answer | None:
+        headers = _headers(scope)
+        if not self._hosts.include(headers.get("host", "")):
+            return _refused(
+                403, f"this console is not at {headers.get('host', 'a host without a name')}", self._where()
+            )
+        origin = headers.get("origin")
+        if origin is not None and not self._is_ours(origin):
+            return _refused(403, f"a page of {origin} may not use this console", self._where())
+        is_page = scope["method"] == "GET" and not scope["path"].startswith(
+            "/api/"
+        )  # a link from elsewhere may lead here
+        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not is_page:
+            return _refused(403, "another site's page may not use this console", self._where())
+        if self._token is not None and not self._is_known(scope, headers):
+            return _refused(
+                401,
+                "this console asks for its token",
+                "open the address that wsrec printed, or send the header Authorization: Bearer TOKEN",
+            )
+        return None
+
+    def _where(self) -> str:
+        return f"use http://localhost:{self._hosts.port} or the address that wsrec printed"
+
+    def _is_ours(self, origin: str) -> bool:
+        scheme, _, authority = origin.partition("://")
+        return scheme == "http" and self._hosts.include(authority)
+
+    def _is_known(self, scope: Scope, headers: dict[str, str]) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        offered = [given.strip()] if scheme.lower() == "bearer" else []
+        offered += _cookie(headers.get("cookie", ""))
+        if scope["path"] == "/":
+            offered += _query_token(scope)
+        return any(self._matches(each) for each in offered)
+
+    def _matches(self, offered: str) -> bool:
+        assert self._token is not None
+        return hmac.compare_digest(offered.encode(), self._token)
+
+    def _entry(self, scope: Scope) -> _Answer | None:
+        """Return what sets the cookie and takes the token out of the address bar, for who comes with one."""
+        if self._token is None or scope["path"] != "/" or not any(map(self._matches, _query_token(scope))):
+            return None
+        cookie = f"{_COOKIE}={self._token.decode()}; Path=/; HttpOnly; SameSite=Strict"
+        return _Answer(303, b"", ((b"location", b"/"), (b"set-cookie", cookie.encode())))
+
+    async def _pass_on_post(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = _headers(scope).get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            await _refused(
+                415, f"a control comes as application/json, not as {kind or 'nothing'}", "send a JSON object"
+            ).send(send)
+            return
+        body = await _read(receive)
+        if body is None:
+            await _refused(413, f"the request holds more than {_MOST_BODY_BYTES:,} bytes", "send less at a time").send(
+                send
+            )
+            return
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return messages.pop() if messages else await receive()
+
+        await self._app(scope, replay, send)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+
+    async def send(self, send: Send) -> None:
+        length = (b"content-length", str(len(self.body)).encode())
+        await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, length]})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def _refused(status: int, message: str, hint: str) -> _Answer:
+    return _Answer(
+        status, msgspec.json.encode({"message": message, "hint": hint}), ((b"content-type", b"application/json"),)
+    )
+
+
+_FAILED: Final = _refused(500, "the console failed at this", "the log says how; please report it")
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body of a request, or None if it is too large."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":  # gone
+            return bytes(body)
+        body += message.get("body", b"")
+        if len(body) > _MOST_BODY_BYTES:
+            return None
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Return the headers; of one that comes twice the values are joined, so that it matches nothing."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+def _cookie(header: str) -> list[str]:
+    try:
+        found = SimpleCookie(header).get(_COOKIE)
+    except CookieError:
+        return []
+    return [] if found is None else [found.value]
+
+
+def _query_token(scope: Scope) -> list[str]:
+    return parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
+
+
+def _split(authority: str) -> tuple[str, int | None]:
+    """Return name and port of ``name:port``; without one it is that of HTTP."""
+    name, colon, port = authority.rpartition(":")
+    if not colon or "]" in port:  # no port, or the end of an IPv6 address
+        return authority, 80
+    return name, int(port) if len(port) <= 5 and port.isascii() and port.isdigit() else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,138 @@
+"""The server of a console, in an event loop that has other things to do: it may play a replay.
+
+The port is listened on at once. What answers (FastAPI and all that it brings, half a second to import) is loaded on a
+thread when the first connection comes: a replay at which nobody looks pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from importlib import import_module
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from wsrecorder.console.options import ConsoleOptions
+from wsrecorder.console.scene import Scene
+from wsrecorder.console.security import Guard, Hosts
+from wsrecorder.net.listen import PortTaken, bound, own_names
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+    from wsrecorder.console.app import Application
+
+__all__ = ["Console"]
+
+_LOG: Final = logging.getLogger("wsrecorder.console")
+
+_MOST_CONNECTIONS: Final = 256
+_GRACE_S: Final = 2
+
+
+class Console:
+    """Serves while its context is open.
+
+    Attributes:
+        url: Where to look, without the token.
+        token: What a request must bring, or None.
+        is_elsewhere: Whether a free port was taken because the one asked for is not free.
+
+    Args:
+        scene: What is shown.
+        options: How it serves.
+        is_awaited: Whether somebody is about to look: what answers is then loaded at once.
+
+    Raises:
+        EndpointError: The address or port cannot be had (on entering the context).
+    """
+
+    def __init__(self, scene: Scene, options: ConsoleOptions, *, is_awaited: bool = False) -> None:
+        self.token = options.required_token()
+        self.url = ""
+        self.is_elsewhere = False
+        self._scene = scene
+        self._options = options
+        self._called = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+        if is_awaited:
+            self._called.set()
+
+    @property
+    def entry_url(self) -> str:
+        """Where to begin to look: the address that brings the token along."""
+        return f"{self.url}/" if self.token is None else f"{self.url}/?token={self.token}"
+
+    async def __aenter__(self) -> Self:
+        listener = self._listen()
+        port = listener.getsockname()[1]
+        host = self._options.host
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        hosts = Hosts.of(host, port, own_names())
+        self._serving = asyncio.create_task(self._serve(listener, hosts))
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        self._called.set()
+        if self._serving is not None:
+            await asyncio.wait([self._serving])
+
+    def _listen(self) -> Any:
+        options = self._options
+        try:
+            return bound(options.host, options.port, host_option="--console-host", port_option="--console-port")
+        except PortTaken:
+            if not options.is_port_free_to_choose:
+                raise
+        self.is_elsewhere = True
+        return bound(options.host, 0, host_option="--console-host", port_option="--console-port")
+
+    async def _serve(self, listener: Any, hosts: Hosts) -> None:
+        try:
+            await self._wait_for_call(listener)
+            if self._closing.is_set():
+                return
+            server, application = await asyncio.to_thread(self._load, hosts)
+            await server.startup(sockets=[listener])
+            await self._closing.wait()
+            application.close()
+            await server.shutdown()
+        except Exception:  # our own mistake, which must not end the replay beside us
+            _LOG.exception("the console has failed")
+        finally:
+            listener.close()
+
+    async def _wait_for_call(self, listener: Any) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            loop.add_reader(listener.fileno(), self._called.set)
+        except NotImplementedError:  # Windows
+            return
+        try:
+            await self._called.wait()
+        finally:
+            loop.remove_reader(listener.fileno())
+
+    def _load(self, hosts: Hosts) -> tuple[Server, Application]:
+        """Import and make what answers."""
+        # Heavy, see above; the extra "console" brings it.
+        uvicorn = import_module("uvicorn")
+        application: Application = import_module("wsrecorder.console.app").Application(self._scene)
+        for name in ("uvicorn", "uvicorn.error"):
+            library_log = logging.getLogger(name)  # we say what matters ourselves
+            library_log.handlers[:] = [logging.NullHandler()]
+            library_log.propagate = False
+        config = uvicorn.Config(
+            Guard(application.app, hosts, self.token),
+            ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False, server_header=False,
+            date_header=False, limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=_GRACE_S,
+        )  # fmt: skip
+        config.load()
+        # Its `serve` would take over the signals, which are the program's; so it is started and shut down by hand.
+        server: Server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        return server, application
