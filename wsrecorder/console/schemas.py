@@ -35,7 +35,7 @@ __all__ = [
 
 MOST_NS: Final = 2**63 - 1
 
-Ns = Annotated[int, Field(ge=0, le=MOST_NS, description="ns since the session began")]
+_Ns = Annotated[int, Field(ge=0, le=MOST_NS, description="ns since the session began")]
 
 
 class _Request(BaseModel):
@@ -54,7 +54,7 @@ class Seek(Control):
     to: str | None = Field(None, description="A moment: 90s, -10s from the end, or an ISO 8601 time")
     by: str | None = Field(None, description="So far from the playhead: 10s, -10s")
     by_ns: int | None = Field(None, ge=-MOST_NS, le=MOST_NS, description="The same in ns")
-    ns: Ns | None = None
+    ns: _Ns | None = None
     seq: int | None = Field(None, ge=0, le=MOST_NS, description="An event, by its number")
     match: str | None = Field(None, description="The next event for which this SQL expression is true")
     note: str | None = Field(None, description='The first note that contains this text; "next" is the next one')
@@ -81,8 +81,8 @@ class Speed(Control):
 class Loop(Control):
     """From where to where to play again and again; or ``off``."""
 
-    from_ns: Ns | None = None
-    to_ns: Ns | None = None
+    from_ns: _Ns | None = None
+    to_ns: _Ns | None = None
     off: bool = False
 
 
@@ -96,7 +96,7 @@ class NoteWanted(_Request):
     """A note on a moment; without one on that of the playhead, or on the end."""
 
     text: str
-    at_ns: Ns | None = None
+    at_ns: _Ns | None = None
 
 
 class Disconnect(_Request):
