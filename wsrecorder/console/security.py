@@ -25,11 +25,11 @@ __all__ = ["Guard", "Hosts"]
 
 _LOG: Final = logging.getLogger("wsrecorder.console")
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+_Scope = MutableMapping[str, Any]
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+_App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
 _COOKIE: Final = "wsrec_token"
 _MOST_BODY_BYTES: Final = 64 << 10
@@ -96,19 +96,19 @@ class Guard:
             None asks for none.
     """
 
-    def __init__(self, app: App, hosts: Hosts, token: str | None) -> None:
+    def __init__(self, app: _App, hosts: Hosts, token: str | None) -> None:
         self._app = app
         self._hosts = hosts
         self._token = None if token is None else token.encode()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         is_api = scope["path"].startswith("/api/")
         has_begun = False
 
-        async def guarded(message: Message) -> None:
+        async def guarded(message: _Message) -> None:
             nonlocal has_begun
             if message["type"] == "http.response.start":
                 has_begun = True
@@ -131,7 +131,7 @@ class Guard:
             if not has_begun:
                 await _FAILED.send(guarded)
 
-    def _refusal(self, scope: Scope) -> _Answer | None:
+    def _refusal(self, scope: _Scope) -> _Answer | None:
         headers = _headers(scope)
         if not self._hosts.include(headers.get("host", "")):
             return _refused(
@@ -160,7 +160,7 @@ class Guard:
         scheme, _, authority = origin.partition("://")
         return scheme == "http" and self._hosts.include(authority)
 
-    def _is_known(self, scope: Scope, headers: dict[str, str]) -> bool:
+    def _is_known(self, scope: _Scope, headers: dict[str, str]) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         offered = [given.strip()] if scheme.lower() == "bearer" else []
         offered += _cookie(headers.get("cookie", ""))
@@ -172,14 +172,14 @@ class Guard:
         assert self._token is not None
         return hmac.compare_digest(offered.encode(), self._token)
 
-    def _entry(self, scope: Scope) -> _Answer | None:
+    def _entry(self, scope: _Scope) -> _Answer | None:
         """Return what sets the cookie and takes the token out of the address bar, for who comes with one."""
         if self._token is None or scope["path"] != "/" or not any(map(self._matches, _query_token(scope))):
             return None
         cookie = f"{_COOKIE}={self._token.decode()}; Path=/; HttpOnly; SameSite=Strict"
         return _Answer(303, b"", ((b"location", b"/"), (b"set-cookie", cookie.encode())))
 
-    async def _pass_on_post(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass_on_post(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         kind = _headers(scope).get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             await _refused(
@@ -194,7 +194,7 @@ class Guard:
             return
         messages = [{"type": "http.request", "body": body, "more_body": False}]
 
-        async def replay() -> Message:
+        async def replay() -> _Message:
             return messages.pop() if messages else await receive()
 
         await self._app(scope, replay, send)
@@ -206,7 +206,7 @@ class _Answer:
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...]
 
-    async def send(self, send: Send) -> None:
+    async def send(self, send: _Send) -> None:
         length = (b"content-length", str(len(self.body)).encode())
         await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, length]})
         await send({"type": "http.response.body", "body": self.body})
@@ -221,7 +221,7 @@ def _refused(status: int, message: str, hint: str) -> _Answer:
 _FAILED: Final = _refused(500, "the console failed at this", "the log says how; please report it")
 
 
-async def _read(receive: Receive) -> bytes | None:
+async def _read(receive: _Receive) -> bytes | None:
     """Return the body of a request, or None if it is too large."""
     body = bytearray()
     while True:
@@ -235,7 +235,7 @@ async def _read(receive: Receive) -> bytes | None:
             return bytes(body)
 
 
-def _headers(scope: Scope) -> dict[str, str]:
+def _headers(scope: _Scope) -> dict[str, str]:
     """Return the headers; of one that comes twice the values are joined, so that it matches nothing."""
     found: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
@@ -252,7 +252,7 @@ def _cookie(header: str) -> list[str]:
     return [] if found is None else [found.value]
 
 
-def _query_token(scope: Scope) -> list[str]:
+def _query_token(scope: _Scope) -> list[str]:
     return parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
 
 
