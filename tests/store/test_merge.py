@@ -52,6 +52,13 @@ def test_at_the_same_time_the_first_source_goes_first() -> None:
     assert merged(source("a", [1, 1]), source("b", [1, 1])) == [(1, "a0"), (1, "a1"), (1, "b0"), (1, "b1")]
 
 
+def test_rows_tell_their_source_if_that_is_wanted() -> None:
+    sources = (Source(batches(name, [0, 2, 2]), 0, number) for number, name in enumerate("ab"))
+    rows = [row for batch in merge_batches(sources) for row in batch.select(["text", "source"]).to_pylist()]
+    assert [row["source"] for row in rows] == ["ab".index(row["text"][0]) for row in rows]
+    assert len(rows) == 6
+
+
 def test_times_are_counted_from_the_beginning_of_the_merged_stream() -> None:
     assert merged(source("a", [0, 50]), source("b", [0, 1], shift_ns=49)) == [
         (0, "a0"), (49, "b0"), (50, "a1"), (50, "b1"),

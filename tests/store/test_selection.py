@@ -20,6 +20,7 @@ MOMENTS = st.none() | st.builds(lambda steps, beside: steps * STEP_NS + beside, 
 FILTERS = st.fixed_dictionaries(
     {
         "from_seq": st.integers(0, 130),
+        "to_seq": st.none() | st.integers(0, 130),
         "start_ns": MOMENTS,
         "end_ns": MOMENTS,
         "types": st.none() | TYPES,
@@ -34,6 +35,7 @@ def is_wanted(found: Event, filters: dict[str, Any]) -> bool:
     """The plain meaning of a selection."""
     return (
         found.seq >= filters["from_seq"]
+        and (filters["to_seq"] is None or found.seq < filters["to_seq"])
         and (filters["start_ns"] is None or found.elapsed_ns >= filters["start_ns"])
         and (filters["end_ns"] is None or found.elapsed_ns < filters["end_ns"])
         and (filters["types"] is None or found.type in filters["types"])

@@ -1,9 +1,9 @@
 """Priming: what a client is told before the stream, so that it knows at once how things stand.
 
 A client that joins late, or is carried over a seek, first gets the last events before the playhead, in order. They are
-looked for on a thread: each session is gone through once, in the background, from the beginning of the replay on, and
-a place is then found fast (`wsrecorder.analysis.last_events`). Chunks of that and requests take turns on the one
-thread, so that a request waits for one chunk at most, or as far as its place needs.
+looked for on a thread. Another one, of low priority, goes through each session once, from the beginning of the replay
+on, after which a place is found fast (`wsrecorder.analysis.last_events`). While somebody waits for a place it stands
+still after the chunk it is at, so that a request waits for that at most, or as far as its place needs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -66,11 +66,16 @@ class Primer:
         self._parts = programme.parts()
         self._indexes: list[LastEvents] = []
         self._is_closed = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wsrec-primer", initializer=_be_nice)
+        self._asking = 0
+        self._nobody_asks = threading.Event()
+        self._nobody_asks.set()
+        self._opening = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wsrec-primer")
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="wsrec-primer-index", initializer=_be_nice)
 
     def start(self) -> None:
         """Begin to go through the sessions."""
-        self._submit_chunk()
+        self._background.submit(self._go_through)
 
     async def find(self, place: Place, types: frozenset[str] | None) -> list[PlayBatch]:
         """Return what a client is to be told at a place, in order; nothing once it is closed.
@@ -85,37 +90,39 @@ class Primer:
         """
         if self._is_closed:
             return []
-        return await asyncio.wrap_future(self._thread.submit(self._find, place, types))
+        self._asking += 1
+        self._nobody_asks.clear()
+        try:
+            return await asyncio.wrap_future(self._thread.submit(self._find, place, types))
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                self._nobody_asks.set()
 
     def close(self) -> None:
-        """End the thread; nobody waits for that."""
+        """End the threads; nobody waits for that."""
         self._is_closed = True
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        for thread in (self._thread, self._background):
+            thread.shutdown(wait=False, cancel_futures=True)
 
-    # On the thread.
+    # On the threads.
 
     def _open(self) -> list[LastEvents]:
-        if not self._indexes:
-            # DuckDB: a tenth of a second that a replay's start should not pay.
-            from wsrecorder.analysis.last_events import LastEvents
+        with self._opening:
+            if not self._indexes:
+                # DuckDB: a tenth of a second that a replay's start should not pay.
+                from wsrecorder.analysis.last_events import LastEvents
 
-            where = self._programme.where
-            self._indexes = [LastEvents(part.store, exclude=part.exclude, where=where) for part in self._parts]
-        return self._indexes
+                where = self._programme.where
+                self._indexes = [LastEvents(part.store, exclude=part.exclude, where=where) for part in self._parts]
+            return self._indexes
 
-    def _submit_chunk(self) -> None:
-        with suppress(RuntimeError):  # it was closed meanwhile
-            self._thread.submit(self._go_on).add_done_callback(self._chunk_done)
-
-    def _go_on(self) -> bool:
+    def _go_through(self) -> None:
         # What cannot be read is said by whoever plays or asks for that place.
         with suppress(WsrecError):
-            return any(index.advance(part.events) for index, part in zip(self._open(), self._parts, strict=True))
-        return False
-
-    def _chunk_done(self, done: Future[bool]) -> None:
-        if not self._is_closed and not done.cancelled() and done.exception() is None and done.result():
-            self._submit_chunk()
+            for index, part in zip(self._open(), self._parts, strict=True):
+                while not self._is_closed and index.advance(part.events):
+                    self._nobody_asks.wait()
 
     def _find(self, place: Place, types: frozenset[str] | None) -> list[PlayBatch]:
         wanted = types
