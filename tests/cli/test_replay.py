@@ -92,6 +92,13 @@ def test_the_impossible_is_refused_with_what_to_do(
     assert hint in lines[-1]
 
 
+def test_a_match_that_is_no_expression_is_refused_before_anything_begins(
+    library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", "test", "--library", str(library), "--match", "typ = 'A'"]) == 2
+    assert '"typ" not found' in capsys.readouterr().err
+
+
 def test_a_port_in_use_ends_with_5(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -346,10 +353,14 @@ def test_the_position_is_a_line() -> None:
     assert position_line(waiting) == "waiting: 0.0 s of 1:02:05, 0 frames, 0 clients"
 
 
-def rendered(state: ReplayState | None) -> str:
+def a_playback(name: str, loop: tuple[int, int] | None = None) -> SimpleNamespace:
+    return SimpleNamespace(name=name, state=SimpleNamespace(loop=loop))
+
+
+def rendered(state: ReplayState | None, *playbacks: SimpleNamespace) -> str:
     panel = ReplayPanel()
     if state is not None:
-        panel.watch(SimpleNamespace(url="ws://here/ws/", state=state))  # type: ignore[arg-type]
+        panel.watch(SimpleNamespace(url="ws://here/ws/", state=state, playbacks=playbacks))  # type: ignore[arg-type]
     console = Console(file=io.StringIO(), width=80, record=True)
     console.print(panel.render(0.25))
     return console.export_text()
@@ -366,6 +377,15 @@ def test_the_panel_of_a_replay_that_has_not_begun() -> None:
     idle = a_state(status="waiting", achieved_speed=None, lateness=Distribution(), speed=float("inf"))
     assert "waiting" in rendered(idle)
     assert "max" in rendered(idle)
+
+
+def test_the_panel_shows_a_loop_and_who_is_controlled_where_that_is_not_plain() -> None:
+    assert "loop" not in rendered(a_state(), a_playback("shared"))
+    assert "playbacks" not in rendered(a_state(), a_playback("shared"))
+    shown = rendered(a_state(), a_playback("shared", (SECOND_NS, 90 * SECOND_NS)))
+    assert "1.0 s to 1:30" in shown
+    shown = rendered(a_state(), *(a_playback(f"client {number}") for number in range(1, 8)))
+    assert "client 1, client 2, client 3, client 4, client 5 and 2 more" in shown
 
 
 def test_the_bar_holds_out_where_a_session_has_grown() -> None:

@@ -35,7 +35,8 @@ async def url_of(shown: Terminal) -> str:
 
 
 async def test_keys_control_what_a_client_hears(library: Path) -> None:
-    async with terminal(*replay(), cwd=library.parent) as shown:
+    match = "--match", "payload->>'$.data.at' = '500'"
+    async with terminal(*replay(*match), cwd=library.parent) as shown:
         before = shown.mode
         listener = await listen(await url_of(shown))
         await listener.has(1)
@@ -54,13 +55,26 @@ async def test_keys_control_what_a_client_hears(library: Path) -> None:
         await shown.does(b"r", "from the beginning")
         await shown.does(RIGHT, "1 event forward")
         await listener.has(4)
-        assert ats(listener.payloads) == [0, 100, 200, 0]
+        await shown.does(RIGHT + RIGHT + RIGHT, "3 events forward|1 event forward")
+        await listener.has(7)
+        await shown.does(LEFT + LEFT, "2 events back|1 event back")
+        await shown.does(RIGHT, "1 event forward")
+        await listener.has(8)
+        await shown.does(b"n", "a match at 8:20")
+        await shown.does(RIGHT, "1 event forward")
+        await listener.has(9)
+        await shown.does(b"n", "none of the 0 events")
+        await shown.does(b" ", "everything was played; r plays it again")
+        await shown.does(LEFT, "1 event back")
+        await shown.does(RIGHT, "1 event forward")
+        await listener.has(10)
+        assert ats(listener.payloads) == [0, 100, 200, 0, 100, 200, 300, 200, 500, 500]
         assert shown.process.returncode is None
         shown.press(b"xyz\x1b[15~\xc3\xa4q")  # what means nothing does nothing
         assert await shown.ended() == 0
         assert shown.mode == before
-        assert (await listener.closed()).code == 1012
-    assert "replayed 4 frames" in shown.shown
+        assert (await listener.closed()).code == 1000  # all was played
+    assert "replayed 10 frames" in shown.shown
     assert "Traceback" not in shown.shown
 
 
@@ -100,9 +114,26 @@ async def test_after_an_error_the_terminal_is_as_it_was(tmp_path: Path) -> None:
 
 async def test_a_key_that_cannot_be_obeyed_says_why_and_what_to_do(library: Path) -> None:
     async with terminal(*replay("--per-client"), cwd=library.parent) as shown:
+        url = await url_of(shown)
+        await until(lambda: shown.is_reading_keys)
+        await shown.does(b" ", "no client has come yet")
+        first = await listen(url)
+        await first.has(1)
+        await shown.does(RIGHT, "1 event forward")  # where there is one, it is meant
+        await first.has(2)
+        second = await listen(url)
+        await second.has(1)
+        await shown.shows("playbacks +client 1, client 2")
+        await shown.does(b" ", "client 1.*client 2")
+        shown.press(b"q")
+        assert await shown.ended() == 0
+
+
+async def test_without_something_to_look_for_n_says_how_to_name_it(library: Path) -> None:
+    async with terminal(*replay(), cwd=library.parent) as shown:
         await url_of(shown)
         await until(lambda: shown.is_reading_keys)
-        await shown.does(b" ", "each client has a playback of its own; start without --per-client")
+        await shown.does(b"n", "nothing was named to look for; --match")
         shown.press(b"q")
         assert await shown.ended() == 0
 

@@ -99,6 +99,9 @@ def replay(
         typer.Option(metavar="FAULT", help="What goes wrong, as in drop=1%@SIGNAL; docs/faults.md. Repeatable."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides which frames the faults hit.")] = 0,
+    match: Annotated[
+        str | None, typer.Option(metavar="SQL", help="What the key n looks for: the next event for which it is true.")
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
@@ -132,8 +135,17 @@ def replay(
         faults=parse_faults(fault or []),
         seed=seed,
     )
-    _replay(_find(sessions or [], library), options, quiet=quiet, as_json=as_json)
+    _replay(_find(sessions or [], library), options, match=_checked(match), quiet=quiet, as_json=as_json)
     return 0
+
+
+def _checked(match: str | None) -> str | None:
+    """Return the expression if it is one: who has mistyped it should not hear of that at the first press of a key."""
+    if match is not None:
+        from wsrecorder.analysis.where import Where as Condition  # DuckDB: a tenth of a second
+
+        Condition(match)
+    return match
 
 
 def _find(references: Sequence[str], library: Path) -> list[Store]:
@@ -147,7 +159,7 @@ def _find(references: Sequence[str], library: Path) -> list[Store]:
     return list(found.values())  # "monday latest" may be one session: merged with itself, each frame would go out twice
 
 
-def _replay(stores: Sequence[Store], options: ReplayOptions, *, quiet: bool, as_json: bool) -> None:
+def _replay(stores: Sequence[Store], options: ReplayOptions, *, match: str | None, quiet: bool, as_json: bool) -> None:
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock
     from wsrecorder.jobs.replay import replay as run_replay
@@ -160,7 +172,7 @@ def _replay(stores: Sequence[Store], options: ReplayOptions, *, quiet: bool, as_
     started: list[tuple[Replay, str]] = []
 
     async def run(stop: asyncio.Event) -> None:
-        async with _panel(stop) if on_terminal else _log_lines() as watch:
+        async with _panel(stop, match) if on_terminal else _log_lines() as watch:
 
             def on_started(running: Replay) -> None:
                 started.append((running, running.url))  # once it has ended it has none
@@ -180,10 +192,10 @@ def _replay(stores: Sequence[Store], options: ReplayOptions, *, quiet: bool, as_
 
 
 @asynccontextmanager
-async def _panel(stop: asyncio.Event) -> AsyncIterator[Callable[[Replay], None]]:
+async def _panel(stop: asyncio.Event, match: str | None) -> AsyncIterator[Callable[[Replay], None]]:
     from wsrecorder.cli.replay_panel import replay_panel  # rich costs a tenth of a second, and a pipe has no use for it
 
-    async with replay_panel(stop) as panel:
+    async with replay_panel(stop, match) as panel:
         yield panel.watch
 
 

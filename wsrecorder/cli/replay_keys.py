@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from wsrecorder.cli.key_decoder import DOWN, RIGHT, UP
+from wsrecorder.cli.key_decoder import DOWN, LEFT, RIGHT, UP
 from wsrecorder.cli.output import show_duration, show_number, show_speed
-from wsrecorder.core.target import ByDelta
+from wsrecorder.core.target import AtMatch, ByDelta
 from wsrecorder.errors import UsageError, WsrecError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KEYS_LINE", "SPEEDS", "ReplayKeys", "faster", "slower"]
 
-KEYS_LINE: Final = "space pause · → step · ↑ ↓ speed · [ ] ∓10 s · r restart · q quit"
+KEYS_LINE: Final = "space pause · ← → step · ↑ ↓ speed · [ ] ∓10 s · n next match · r restart · q quit"
 
 SPEEDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, float("inf"))
 """What the arrows go through, session seconds per wall second."""
@@ -48,18 +48,20 @@ class ReplayKeys:
 
     Args:
         stop: Set by ``q``.
+        match: SQL expression that ``n`` looks for; None where there is none.
     """
 
-    def __init__(self, stop: asyncio.Event) -> None:
+    def __init__(self, stop: asyncio.Event, match: str | None = None) -> None:
         self.said = ""
         self.is_refused = False
         self._replay: Replay | None = None
         self._stop = stop
+        self._match = match
         self._pending: deque[str] = deque()
         self._pressed = asyncio.Event()
 
     def control(self, replay: Replay) -> None:
-        """Control this one from now on: the playback that all clients share."""
+        """Control this one from now on: the playback that all clients share, or the only one there is."""
         self._replay = replay
 
     def press(self, key: str) -> None:
@@ -86,57 +88,65 @@ class ReplayKeys:
     async def _work(self) -> None:
         while True:
             await self._pressed.wait()
+            assert self._replay is not None, "no key is taken before there is a replay"
             while self._pending:
                 key, times = self._pending.popleft(), 1
                 while key in _REPEATABLE and self._pending and self._pending[0] == key:
                     self._pending.popleft()
                     times += 1
                 try:
-                    await _ACTIONS[key](self, self._playback(), times)
+                    await _ACTIONS[key](self, self._replay.playback(None), times)
                 except WsrecError as exc:
                     self._say(f"{exc.message}; {exc.hint}", is_refused=True)
             self._pressed.clear()
-
-    def _playback(self) -> Playback:
-        assert self._replay is not None, "no key is taken before there is a replay"
-        if self._replay.shared is None:
-            raise UsageError("each client has a playback of its own", hint="start without --per-client to control one")
-        return self._replay.shared
 
     def _say(self, text: str, *, is_refused: bool = False) -> None:
         self.said, self.is_refused = text, is_refused
 
     async def _pause(self, playback: Playback, times: int) -> None:
-        if playback.player.is_paused:
-            playback.resume()
-            self._say("playing on")
-        else:
-            playback.pause()
-            self._say("paused")
+        match playback.state.status:
+            case "ended":
+                raise UsageError("everything was played", hint="r plays it again, ← and [ go back")
+            case "paused":
+                playback.resume()
+                self._say("playing on")
+            case _:
+                playback.pause()
+                self._say("paused")
 
     async def _step_on(self, playback: Playback, times: int) -> None:
         await playback.step(times)
         self._say(f"{show_number(times, 'event')} forward")
 
+    async def _step_back(self, playback: Playback, times: int) -> None:
+        await playback.step(-times)
+        self._say(f"{show_number(times, 'event')} back")
+
     async def _speed_up(self, playback: Playback, times: int) -> None:
-        self._set_speed(playback, faster(playback.player.speed))
+        self._set_speed(playback, faster(playback.state.speed))
 
     async def _slow_down(self, playback: Playback, times: int) -> None:
-        self._set_speed(playback, slower(playback.player.speed))
+        self._set_speed(playback, slower(playback.state.speed))
 
     def _set_speed(self, playback: Playback, speed: float) -> None:
         playback.set_speed(speed)
         self._say(f"speed {show_speed(speed)}")
 
     async def _seek_on(self, playback: Playback, times: int) -> None:
-        await self._seek(playback, times * _SEEK_NS)
+        self._say_place(await playback.seek(ByDelta(times * _SEEK_NS)))
 
     async def _seek_back(self, playback: Playback, times: int) -> None:
-        await self._seek(playback, -times * _SEEK_NS)
+        self._say_place(await playback.seek(ByDelta(-times * _SEEK_NS)))
 
-    async def _seek(self, playback: Playback, by_ns: int) -> None:
-        session_ns = await playback.seek(ByDelta(by_ns))
+    def _say_place(self, session_ns: int) -> None:
         self._say(f"at {show_duration(session_ns)}")
+
+    async def _seek_match(self, playback: Playback, times: int) -> None:
+        if self._match is None:
+            raise UsageError("nothing was named to look for", hint="--match \"type = 'ERROR'\" says what n finds")
+        self._say("looking for the next match …")
+        session_ns = await playback.seek(AtMatch(self._match))
+        self._say(f"a match at {show_duration(session_ns)}")
 
     async def _restart(self, playback: Playback, times: int) -> None:
         playback.restart()
@@ -146,10 +156,12 @@ class ReplayKeys:
 _ACTIONS: Final = {
     " ": ReplayKeys._pause,
     RIGHT: ReplayKeys._step_on,
+    LEFT: ReplayKeys._step_back,
     UP: ReplayKeys._speed_up,
     DOWN: ReplayKeys._slow_down,
     "]": ReplayKeys._seek_on,
     "[": ReplayKeys._seek_back,
+    "n": ReplayKeys._seek_match,
     "r": ReplayKeys._restart,
 }
-_REPEATABLE: Final = {RIGHT, "[", "]", "r"}
+_REPEATABLE: Final = {RIGHT, LEFT, "[", "]", "r"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ReplayPanel", "replay_panel"]
 
+_NAMES_SHOWN: Final = 5
 _STATUS_STYLES: Final = {"playing": "green", "waiting": "yellow", "paused": "yellow", "ended": "dim"}
 
 
@@ -55,14 +56,26 @@ class ReplayPanel:
         if self._replay is None:
             return Text("reading the session …", style="dim")
         state = self._replay.state
-        panel = Panel(Group(_facts(state), _bar(state)), title=Text(f" {self._url} ", style="bold"), title_align="left")
+        shown = Group(_facts(state, self._playbacks()), _bar(state))
+        panel = Panel(shown, title=Text(f" {self._url} ", style="bold"), title_align="left")
         if self._keys is None:
             return Group(panel, Text("Ctrl-C ends the replay", style="dim"))
         said = Text(self._keys.said, style="red" if self._keys.is_refused else "cyan")
         return Group(panel, Text(KEYS_LINE, style="dim"), said)
 
+    def _playbacks(self) -> list[tuple[str, str]]:
+        """Return rows of what there is not always to say: a loop, and that there are several playbacks."""
+        found = [] if self._replay is None else self._replay.playbacks
+        loops = [playback.state.loop for playback in found]
+        rows = [("loop", f"{show_duration(a)} to {show_duration(b)}") for a, b in filter(None, loops[:1])]
+        if len(found) > 1:
+            names = ", ".join(playback.name for playback in found[:_NAMES_SHOWN])
+            more = f" and {len(found) - _NAMES_SHOWN} more" if len(found) > _NAMES_SHOWN else ""
+            rows.append(("playbacks", f"{names}{more}"))
+        return rows
 
-def _facts(state: ReplayState) -> RenderableType:
+
+def _facts(state: ReplayState, more: Sequence[tuple[str, str]]) -> RenderableType:
     late = state.lateness.summary_ms()
     achieved = "" if state.achieved_speed is None else f", achieved {show_speed(state.achieved_speed)}"
     lateness = (
@@ -76,6 +89,7 @@ def _facts(state: ReplayState) -> RenderableType:
             ("frames", show_count(state.frames_sent)),
             ("clients", str(state.clients)),
             ("lateness", lateness),
+            *more,
         ]
     )
 
@@ -87,11 +101,12 @@ def _bar(state: ReplayState) -> ProgressBar:
 
 
 @asynccontextmanager
-async def replay_panel(stop: asyncio.Event) -> AsyncIterator[ReplayPanel]:
+async def replay_panel(stop: asyncio.Event, match: str | None = None) -> AsyncIterator[ReplayPanel]:
     """Show a panel on the terminal while the block runs, and do what its keys say.
 
     Args:
         stop: Set by the key that ends the replay; set by others, keys are read no more.
+        match: SQL expression that a key looks for; None where there is none.
     """
     terminal = terminal_of(sys.stdin)
     if terminal is None:
@@ -99,7 +114,7 @@ async def replay_panel(stop: asyncio.Event) -> AsyncIterator[ReplayPanel]:
         async with show_live(panel.render):
             yield panel
         return
-    keys = ReplayKeys(stop)
+    keys = ReplayKeys(stop, match)
     panel = ReplayPanel(keys)
     async with (
         show_live(panel.render) as view,
