@@ -12,7 +12,8 @@ from wsrecorder.clock import VirtualClock
 from wsrecorder.core.fault import parse_faults
 from wsrecorder.jobs.delivery import Delivery
 from wsrecorder.jobs.faults import Faults
-from wsrecorder.jobs.programme import Programme, ReadAhead
+from wsrecorder.jobs.programme import Programme
+from wsrecorder.jobs.read_ahead import ReadAhead
 from wsrecorder.jobs.replay_options import ReplayOptions
 from wsrecorder.net.endpoint_options import EndpointOptions
 
