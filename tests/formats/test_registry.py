@@ -50,6 +50,7 @@ def test_writer_is_told_by_option_or_name() -> None:
         "parquet",
         "duckdb",
         "har",
+        "mcap",
     ]
     assert choose_writer(Path("x.txt"), "csv").name == "csv"
     assert choose_writer(None, "jsonl").name == "jsonl"

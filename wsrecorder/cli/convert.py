@@ -30,7 +30,7 @@ def import_files(
     library: LibraryOption = Path("recordings"),
     form: Annotated[
         str | None,
-        typer.Option("--format", help="cryptofeed, jsonl, payloads or har; else told by name or first line."),
+        typer.Option("--format", help="cryptofeed, jsonl, payloads, har or mcap; else told by name or first line."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the session; by default the file's.")] = None,
     into: Annotated[
@@ -43,7 +43,7 @@ def import_files(
     heartbeat_type: Annotated[str | None, typer.Option(help="Type of the feed's heartbeats; empty for none.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Make a session of each file: cryptofeed raw captures, JSON lines of events, bare payloads a line, or HAR.
+    """Make a session of each file: cryptofeed raw captures, JSON lines of events, bare payloads, HAR, MCAP.
 
     All or nothing: a file that cannot be read to its end leaves no session.
     """
@@ -110,7 +110,8 @@ def export(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="The new file; - is standard output.")
     ] = None,
     form: Annotated[
-        str | None, typer.Option("--format", help="jsonl, csv, parquet, duckdb or har; else told by the file's name.")
+        str | None,
+        typer.Option("--format", help="jsonl, csv, parquet, duckdb, har or mcap; else told by the file's name."),
     ] = None,
     start: From = None,
     end: To = None,
@@ -120,7 +121,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Write a session, or a part of it, to a file: JSON lines, CSV, one Parquet file, a DuckDB session, or HAR.
+    """Write a session, or a part of it, to a file: JSON lines, CSV, Parquet, DuckDB, HAR, MCAP.
 
     All or nothing: no file is left that is not whole.
     """
@@ -150,8 +151,8 @@ def _target(out: Path | None, form: str | None, *, as_json: bool) -> Any:
         return out
     if as_json:
         raise UsageError("--json would mix with the events on standard output", hint="write those to a file with -o")
-    if form == "parquet" and sys.stdout.isatty():
-        raise UsageError("a Parquet file is nothing to look at", hint="write it to a file with -o")
+    if form in ("parquet", "mcap") and sys.stdout.isatty():
+        raise UsageError(f"a {form} file is nothing to look at", hint="write it to a file with -o")
     return sys.stdout.buffer
 
 

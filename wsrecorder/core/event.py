@@ -11,13 +11,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
 from wsrecorder.core.envelope import Envelope, plain, read_envelope
 
-__all__ = ["Batch", "Direction", "Event", "Kind", "Mark", "Opcode", "Run", "from_epoch_ns", "to_epoch_ns"]
+__all__ = [
+    "NOT_UTF8",
+    "Batch",
+    "Direction",
+    "Event",
+    "Kind",
+    "Mark",
+    "Opcode",
+    "Run",
+    "from_epoch_ns",
+    "to_epoch_ns",
+]
+
+NOT_UTF8: Final = '{"opcode": "text", "reason": "not UTF-8"}'
+"""The ``detail`` of a text frame that is kept in ``binary`` because it is not UTF-8."""
+
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -39,6 +39,7 @@ class EventBuilder:
         self._next_seq = 0
         self._size_bytes = 0
         self._payloads: list[bytes] = []
+        self._known: dict[int, tuple[str | None, int | None]] = {}
         self._rows: list[tuple[Kind, int, Direction, int, int, str | None, bytes | None, str | None]] = []
 
     @property
@@ -46,13 +47,19 @@ class EventBuilder:
         """Whether what was collected should be taken."""
         return len(self._rows) >= BATCH_EVENTS or self._size_bytes >= BATCH_BYTES
 
+    def know(self, type_: str | None, sent_us: int | None) -> None:
+        """Say type and time stamp (µs since the epoch) of the event that is added next, instead of reading them."""
+        self._known[len(self._rows)] = type_, sent_us
+
     def text(self, text: str, payload: bytes, received_ns: int, direction: Direction = Direction.IN) -> None:
         """Add a text frame; ``payload`` is ``text`` in UTF-8."""
         self._add(Kind.MESSAGE, direction, received_ns, payload, text, None, None)
 
-    def binary(self, payload: bytes, received_ns: int, direction: Direction = Direction.IN) -> None:
-        """Add a binary frame."""
-        self._add(Kind.MESSAGE, direction, received_ns, payload, None, payload, None)
+    def binary(
+        self, payload: bytes, received_ns: int, direction: Direction = Direction.IN, detail: str | None = None
+    ) -> None:
+        """Add a binary frame, or with `NOT_UTF8` as its detail a text frame that is none."""
+        self._add(Kind.MESSAGE, direction, received_ns, payload, None, payload, detail)
 
     def mark(self, kind: Kind, detail: str, received_ns: int) -> None:
         """Add an event that is no frame; ``detail`` is JSON."""
@@ -64,7 +71,7 @@ class EventBuilder:
 
     def take(self) -> list[Event]:
         """Return what was collected, in order, and begin anew."""
-        types, sent_us = self._envelopes.read_many(self._payloads)
+        types, sent_us = self._read()
         first_seq = self._next_seq
         events = [
             Event(seq, kind, conn, direction, elapsed_ns, received_ns, type_, sent_at_us, text, binary, detail)
@@ -73,7 +80,7 @@ class EventBuilder:
             )
         ]
         self._next_seq += len(events)
-        self._rows, self._payloads, self._size_bytes = [], [], 0
+        self._rows, self._payloads, self._size_bytes, self._known = [], [], 0, {}
         return events
 
     def notes(self) -> list[str]:
@@ -81,6 +88,19 @@ class EventBuilder:
         if not self.stepped_back:
             return []
         return [f"{self.stepped_back:,} events are earlier than the one before them; the order of the file was kept"]
+
+    def _read(self) -> tuple[list[str | None], list[int | None]]:
+        """Return types and time stamps of the payloads, what is known of them as it is."""
+        known = self._known
+        if not known:
+            return self._envelopes.read_many(self._payloads)
+        types: list[str | None] = []
+        sent_us: list[int | None] = []
+        for index, payload in enumerate(self._payloads):
+            type_, sent = known[index] if index in known else self._envelopes.read(payload)
+            types.append(type_)
+            sent_us.append(sent)
+        return types, sent_us
 
     def _add(
         self, kind: Kind, direction: Direction, received_ns: int, payload: bytes,

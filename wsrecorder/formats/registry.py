@@ -17,6 +17,8 @@ from wsrecorder.formats.har import HarReader, is_har
 from wsrecorder.formats.har_export import write_har
 from wsrecorder.formats.jsonl import JsonlReader, write_jsonl
 from wsrecorder.formats.lines import Lines
+from wsrecorder.formats.mcap import McapReader, is_mcap
+from wsrecorder.formats.mcap_export import write_mcap
 from wsrecorder.formats.parquet import write_parquet
 from wsrecorder.formats.payloads import PayloadReader
 
@@ -78,6 +80,13 @@ FORMATS: Final = (
     Format("parquet", (".parquet",), write=write_parquet),
     Format("duckdb", (".duckdb",), is_session=True),
     Format("har", (".har",), read=HarReader, write=write_har, looks_like=is_har),
+    Format(
+        "mcap",
+        (".mcap",),
+        read=lambda lines, dialect, _: McapReader(lines, dialect),
+        write=write_mcap,
+        looks_like=is_mcap,
+    ),
 )
 """Every format, imported or exported."""
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from array import array
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wsrecorder.core.dialect import EnvelopeReader
-from wsrecorder.core.event import Batch, Direction, Event, Kind, Opcode
+from wsrecorder.core.event import NOT_UTF8, Batch, Direction, Event, Kind, Opcode
 from wsrecorder.errors import FormatTooNew, SegmentDamaged
 
 __all__ = [
@@ -66,9 +65,6 @@ SCHEMA: Final = pa.schema(
 """Arrow schema of events, as in segments, journals and DuckDB files."""
 
 COLUMNS: Final = tuple(SCHEMA.names)
-
-NOT_UTF8: Final = json.dumps({"opcode": "text", "reason": "not UTF-8"})
-"""The ``detail`` of a text frame that is kept in ``binary`` because it is not UTF-8."""
 
 _KINDS: Final = tuple(Kind)
 _KIND_WORDS: Final = pa.array([str(kind) for kind in _KINDS])
