@@ -27,6 +27,7 @@ FILTERS = st.fixed_dictionaries(
         "exclude": TYPES,
         "kinds": st.none() | st.sets(st.sampled_from(Kind)).map(frozenset),
         "direction": st.none() | st.sampled_from(Direction),
+        "conn": st.none() | st.integers(0, 3),
     }
 )
 
@@ -42,6 +43,7 @@ def is_wanted(found: Event, filters: dict[str, Any]) -> bool:
         and found.type not in filters["exclude"]
         and (filters["kinds"] is None or found.kind in filters["kinds"])
         and (filters["direction"] is None or found.direction == filters["direction"])
+        and (filters["conn"] is None or found.conn == filters["conn"])
     )
 
 

@@ -16,6 +16,14 @@ from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size, split_words
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_bytes, show_duration, show_number, show_speed
 from wsrecorder.cli.selecting import Where
+from wsrecorder.cli.two_way import (
+    Conn,
+    MatchTimeout,
+    Rules,
+    TwoWayOption,
+    replay_two_way,
+    two_way_options,
+)
 from wsrecorder.core.fault import parse_faults
 from wsrecorder.core.moment import parse_duration, parse_moment
 from wsrecorder.core.playhead import parse_speed
@@ -100,15 +108,25 @@ def replay(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides which frames the faults hit.")] = 0,
     match: Annotated[
-        str | None, typer.Option(metavar="SQL", help="What the key n looks for: the next event for which it is true.")
+        str | None,
+        typer.Option(
+            metavar="SQL",
+            help="What the key n looks for: the next event for which it is true. With --two-way: when a client's "
+            "message is the recorded one, exact, json (by default), type or an expression.",
+        ),
     ] = None,
+    two_way: TwoWayOption = None,
+    match_timeout: MatchTimeout = None,
+    conn: Conn = None,
+    rules: Rules = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
     """Stand in for the live feed: replay sessions over the recorded path, at original or any other speed.
 
     By default it serves ws://127.0.0.1:8000/ws/, begins when the first client connects, and goes on until
-    Ctrl-C. All clients share one playhead: who comes late joins midway, as on the live feed.
+    Ctrl-C. All clients share one playhead: who comes late joins midway, as on the live feed. With --two-way or
+    --rules each client is answered by what it says (docs/two-way.md).
     """
     if loop and at_end not in (None, AtEnd.LOOP):
         raise UsageError(f"--loop and --at-end {at_end} exclude each other", hint="give one of them")
@@ -126,7 +144,7 @@ def replay(
         where=where,
         verbatim=verbatim,
         restamp=restamp,
-        per_client=per_client,
+        per_client=per_client or two_way is not None,
         wait_for=wait_for,
         slow_client=slow_client,
         client_buffer_bytes=parse_size(client_buffer),
@@ -135,7 +153,11 @@ def replay(
         faults=parse_faults(fault or []),
         seed=seed,
     )
-    _replay(_find(sessions or [], library), options, match=_checked(match), quiet=quiet, as_json=as_json)
+    talk = two_way_options(two_way, match, match_timeout, conn, rules)
+    stores = _find(sessions or [], library)
+    if talk is not None:
+        return replay_two_way(stores, options, talk, quiet=quiet, as_json=as_json)
+    _replay(stores, options, match=_checked(match), quiet=quiet, as_json=as_json)
     return 0
 
 

@@ -63,13 +63,11 @@ class _Keyed:
         self._likeness = Likeness()
 
     def key(self, said: Said) -> Hashable:
-        match self._how:
-            case Likewise.EXACT:
-                return said.opcode, said.payload
-            case Likewise.JSON:
-                return self._likeness.read(said.payload).identity
-            case Likewise.TYPE:
-                return (said.type,)  # messages without a type are alike
+        if self._how is Likewise.EXACT:
+            return said.opcode, said.payload
+        if self._how is Likewise.TYPE:
+            return (said.type,)  # messages without a type are alike
+        return self._likeness.read(said.payload).identity
 
     def first(self, found: Said, expected: Sequence[Said]) -> int | None:
         key = self.key(found)

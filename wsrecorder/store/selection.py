@@ -30,6 +30,7 @@ class Selection:
         exclude: No messages of these types.
         kinds: Only events of these kinds; None is all.
         direction: Only this direction; None is both.
+        conn: Only this connection; None is all.
 
     Raises:
         UsageError: There is no column of such a name.
@@ -44,6 +45,7 @@ class Selection:
     exclude: frozenset[str] = frozenset()
     kinds: frozenset[Kind] | None = None
     direction: Direction | None = None
+    conn: int | None = None
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.columns if name not in COLUMNS]
@@ -61,6 +63,8 @@ class Selection:
             needed.add("kind")
         if self.direction is not None:
             needed.add("direction")
+        if self.conn is not None:
+            needed.add("conn")
         return [name for name in COLUMNS if name in needed]
 
     def is_past(self, batch: pa.RecordBatch) -> bool:
@@ -99,6 +103,9 @@ class Selection:
             yield pc.greater_equal(batch.column("elapsed_ns"), self.start_ns)
         if self.end_ns is not None:
             yield pc.less(batch.column("elapsed_ns"), self.end_ns)
+        yield from self._conditions_on_content(batch)
+
+    def _conditions_on_content(self, batch: pa.RecordBatch) -> Iterator[pa.Array]:
         if self.types is not None:
             yield is_among(batch.column("type"), self.types)
         if self.exclude:
@@ -107,6 +114,8 @@ class Selection:
             yield is_among(batch.column("kind"), self.kinds)
         if self.direction is not None:
             yield is_among(batch.column("direction"), (self.direction,))
+        if self.conn is not None:
+            yield pc.equal(batch.column("conn"), self.conn)
 
 
 def is_among(column: pa.Array, words: Iterable[str]) -> pa.Array:

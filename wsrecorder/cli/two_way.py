@@ -1,0 +1,115 @@
+"""``wsrec replay --two-way``: what its options say, and what is printed of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from wsrecorder.cli.output import log_to_stderr, print_json, say, show_number
+from wsrecorder.core.moment import parse_duration
+from wsrecorder.errors import UsageError
+from wsrecorder.jobs.two_way_options import TwoWay, TwoWayOptions, read_rules
+
+if TYPE_CHECKING:
+    from wsrecorder.jobs.replay_options import ReplayOptions
+    from wsrecorder.jobs.two_way import TwoWayReplay
+    from wsrecorder.jobs.two_way_options import TwoWayReport
+    from wsrecorder.store.session import Store
+
+__all__ = ["Conn", "MatchTimeout", "Rules", "TwoWayOption", "replay_two_way", "two_way_options"]
+
+_MISMATCH: Final = 1
+_CLIENTS_SHOWN: Final = 20
+
+TwoWayOption = Annotated[
+    TwoWay | None,
+    typer.Option("--two-way", help="Wait for recorded client messages, answer them in any order, or ignore clients."),
+]
+MatchTimeout = Annotated[
+    str | None, typer.Option(metavar="TIME", help="How long to wait for the client's message.  [default: 10s]")
+]
+Conn = Annotated[
+    int | None, typer.Option(min=0, help="Which recorded connection.  [default: the first with a client message]")
+]
+Rules = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Rules of what is played when a client says something, TOML.")
+]
+
+
+def two_way_options(
+    mode: TwoWay | None, match: str | None, timeout: str | None, conn: int | None, rules: Path | None
+) -> TwoWayOptions | None:
+    """Return how to talk with clients; None where what they say does not matter.
+
+    Raises:
+        UsageError: Options exclude each other, or one of them cannot be read.
+    """
+    if mode is None and rules is None:
+        for name, value in (("--match-timeout", timeout), ("--conn", conn)):
+            if value is not None:
+                raise UsageError(f"{name} was given without --two-way", hint="add --two-way strict or --two-way loose")
+        return None
+    if mode is TwoWay.TIMED:
+        if rules is not None:
+            raise UsageError("--two-way timed ignores clients, --rules was given", hint="leave out one of them")
+        return None
+    if mode is not None and rules is not None:
+        raise UsageError(f"--two-way {mode} and --rules exclude each other", hint="give one of them")
+    return TwoWayOptions(
+        mode=mode or TwoWay.LOOSE,
+        match=match or "json",
+        match_timeout_s=parse_duration(timeout or "10s") / 1e9,
+        conn=conn,
+        rules=None if rules is None else read_rules(rules),
+    )
+
+
+def replay_two_way(
+    stores: Sequence[Store], options: ReplayOptions, two_way: TwoWayOptions, *, quiet: bool, as_json: bool
+) -> int:
+    """Replay a session as a dialogue, and print how it went.
+
+    Returns:
+        1 if a client did not say what was expected, else 0.
+    """
+    from wsrecorder.cli.running import run_until_stopped
+    from wsrecorder.clock import SystemClock
+    from wsrecorder.jobs.two_way import two_way_replay
+
+    if len(stores) != 1:
+        raise UsageError(
+            f"a dialogue is that of one session, {len(stores)} were named", hint="replay them one at a time"
+        )
+    log_to_stderr(quiet=quiet)
+    started: list[tuple[TwoWayReplay, str]] = []
+    try:
+        run_until_stopped(
+            lambda stop: two_way_replay(
+                stores[0], options, two_way, SystemClock(), stop, lambda running: started.append((running, running.url))
+            )
+        )
+    finally:
+        for running, url in started:
+            report = running.report()
+            _print(report, in_full=quiet)
+            if as_json:
+                print_json({"url": url, "session": str(stores[0].path)} | report.to_dict())
+    return _MISMATCH if started and started[0][0].report().mismatches else 0
+
+
+def _print(report: TwoWayReport, *, in_full: bool) -> None:
+    say(f"{report.mode}: {show_number(report.frames_sent, 'frame')} to {show_number(len(report.dialogues), 'client')}")
+    for each in report.dialogues[:_CLIENTS_SHOWN]:
+        left = f", {show_number(each.remaining, 'recorded message')} not sent" if each.remaining else ""
+        say(
+            f"client {each.client}: {each.matched} of {show_number(each.heard, 'message')} answered"
+            f"{left}{', closed: ' + each.mismatch.reason if each.mismatch else ''}"
+        )
+        if each.mismatch is not None and in_full:  # else the log has said it
+            for line in each.mismatch.lines():
+                say(f"  {line}")
+    if len(report.dialogues) > _CLIENTS_SHOWN:
+        say(f"and {len(report.dialogues) - _CLIENTS_SHOWN} more clients")
