@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wsrecorder.core.dialogue import Rule
+from wsrecorder.core.ruled_dialogue import Rule
 from wsrecorder.core.rules import RuleText
 from wsrecorder.core.saying import Matching, Said, matching_named
 from wsrecorder.errors import UsageError

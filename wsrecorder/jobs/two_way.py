@@ -11,8 +11,9 @@ from typing import Final, Self
 
 from wsrecorder.clock import Clock
 from wsrecorder.core.dialect import EnvelopeReader
-from wsrecorder.core.dialogue import Dialogue, LooseDialogue, RuledDialogue, StrictDialogue, Turn
+from wsrecorder.core.dialogue import Dialogue, LooseDialogue, StrictDialogue, Turn
 from wsrecorder.core.distribution import Distribution
+from wsrecorder.core.ruled_dialogue import RuledDialogue
 from wsrecorder.core.timeline import Axis
 from wsrecorder.errors import UsageError, WsrecError
 from wsrecorder.jobs.conversation import Conversation

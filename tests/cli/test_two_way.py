@@ -1,0 +1,89 @@
+"""``wsrec replay --two-way`` as its user has it: exit codes, what it prints, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.cli.programs import wsrec
+from tests.jobs.dialogues import dialogue, talker, words
+from wsrecorder.cli.app import main
+
+CHAT = (("<", 0, "welcome"), (">", 1, "hello"), ("<", 2, "hi"))
+TALK = ("replay", "latest", "--port", "0", "--speed", "max", "--at-end", "exit")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    dialogue(tmp_path / "recordings", *CHAT)
+    return tmp_path
+
+
+async def test_who_says_what_was_recorded_is_answered_and_it_exits_0(folder: Path) -> None:
+    async with wsrec(*TALK, "--two-way", "strict", "--json", cwd=folder) as program:
+        async with talker(await program.url()) as client:
+            await client.say("hello")
+            assert words(await client.rest()) == ["welcome", "hi"]
+        code, out, errors = await program.ended()
+    assert code == 0, errors
+    assert json.loads(out)["mode"] == "strict"
+    assert "client 1: 1 of 1 message answered" in errors
+
+
+async def test_who_does_not_is_told_where_it_differs_and_it_exits_1(folder: Path) -> None:
+    async with wsrec(*TALK, "--two-way", "strict", "--match-timeout", "100ms", "--json", cwd=folder) as program:
+        async with talker(await program.url()) as client:
+            await client.say("hullo")
+            await client.rest()
+            assert client.connection.close_code == 1008
+        code, out, errors = await program.ended()
+    assert code == 1, errors
+    assert json.loads(out)["mismatches"] == 1
+    assert "say: expected 'hello', found 'hullo'" in errors
+
+
+async def test_rules_come_from_a_file(folder: Path) -> None:
+    (folder / "r.toml").write_text("[[rule]]\nmatch = 'type = hello'\nwhere = \"type = 'hi'\"\n")
+    async with wsrec(*TALK, "--rules", "r.toml", cwd=folder) as program:
+        async with talker(await program.url()) as client:
+            await client.say("hello")
+            assert await client.hears(1) == ["hi"]
+        code, _, errors = await program.ended()
+    assert code == 0, errors
+    assert "rules: 1 frame to 1 client" in errors
+
+
+async def test_timed_plays_to_each_client_whatever_it_says(folder: Path) -> None:
+    async with wsrec(*TALK[:-1], "close", "--two-way", "timed", cwd=folder) as program:
+        url = await program.url()
+        for _ in range(2):
+            async with talker(url) as client:
+                assert words(await client.rest()) == ["welcome", "hi"]
+        program.signal(signal.SIGINT)
+        assert (await program.ended())[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--match-timeout", "1s"), "--match-timeout was given without --two-way"),
+        (("--conn", "0"), "--conn was given without --two-way"),
+        (("--two-way", "timed", "--rules", "r.toml"), "--rules was given"),
+        (("--two-way", "strict", "--rules", "r.toml"), "exclude each other"),
+        (("--rules", "r.toml"), "r.toml cannot be read"),
+        (("--two-way", "loose", "--loop"), "cannot begin again"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    says: str,
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main(["replay", "latest", "--port", "0", *options]) == 2
+    assert says in capsys.readouterr().err
