@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from wsrecorder.console.scene import Scene
 from wsrecorder.console.server import Console
 from wsrecorder.jobs.replay import Replay
 from wsrecorder.store.session import Store
+
+_THREADS = ThreadPoolExecutor(100)  # of its own: who answers needs the loop's
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class Asker:
     async def ask(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Reply:
-        return await asyncio.to_thread(self._ask, method, path, body, dict(headers or {}))
+        asking = self._ask, method, path, body, dict(headers or {})
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, *asking)
 
     def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Reply:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=20)

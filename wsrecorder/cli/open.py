@@ -44,7 +44,7 @@ def open_session_page(
 
     check_installed()
     options = console_options(console_host, console_port, console_token)
-    scene = Scene([find_session(session, library).store], replay=None, library=library, clock=SystemClock())
+    scene = Scene([find_session(session, library).store], replay=None, library=library, clock=SystemClock()).load()
     log_to_stderr(quiet=True)
     run_until_stopped(_serving(lambda: Console(scene, options, is_awaited=True), scene.facts[0].id, browser=browser))
     return 0

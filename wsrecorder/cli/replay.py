@@ -6,15 +6,18 @@ import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from wsrecorder.cli.app import app
+from wsrecorder.cli.console_options import ConsoleHost, ConsolePort, ConsoleToken, console_options
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size, split_words
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_bytes, show_duration, show_number, show_speed
+from wsrecorder.cli.replay_console import console_beside
 from wsrecorder.cli.selecting import Where
 from wsrecorder.cli.two_way import (
     Conn,
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["position_line", "print_report", "replay"]
 
 _LOG: Final = logging.getLogger("wsrecorder.replay")
+
+_Beside = AbstractAsyncContextManager["Callable[[Replay], None]"]
 
 _LOG_EVERY_S: Final = 10.0
 _CLIENTS_SHOWN: Final = 20
@@ -119,14 +124,21 @@ def replay(
     match_timeout: MatchTimeout = None,
     conn: Conn = None,
     rules: Rules = None,
+    console: Annotated[
+        bool, typer.Option(help="A page and an HTTP interface that control it, on a port apart.")
+    ] = True,
+    console_host: ConsoleHost = "127.0.0.1",
+    console_port: ConsolePort = None,
+    console_token: ConsoleToken = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
     """Stand in for the live feed: replay sessions over the recorded path, at original or any other speed.
 
     By default it serves ws://127.0.0.1:8000/ws/, begins when the first client connects, and goes on until
-    Ctrl-C. All clients share one playhead: who comes late joins midway, as on the live feed. With --two-way or
-    --rules each client is answered by what it says (docs/two-way.md).
+    Ctrl-C. All clients share one playhead: who comes late joins midway, as on the live feed. A page at
+    http://127.0.0.1:8001/ shows and controls it. With --two-way or --rules each client is answered by what it says
+    (docs/two-way.md), without that page.
     """
     if loop and at_end not in (None, AtEnd.LOOP):
         raise UsageError(f"--loop and --at-end {at_end} exclude each other", hint="give one of them")
@@ -157,7 +169,9 @@ def replay(
     stores = _find(sessions or [], library)
     if talk is not None:
         return replay_two_way(stores, options, talk, quiet=quiet, as_json=as_json)
-    _replay(stores, options, match=_checked(match), quiet=quiet, as_json=as_json)
+    shown = console_options(console_host, console_port, console_token) if console else None
+    beside = partial(console_beside, stores, shown, library)
+    _replay(stores, options, beside, match=_checked(match), quiet=quiet, as_json=as_json)
     return 0
 
 
@@ -181,7 +195,10 @@ def _find(references: Sequence[str], library: Path) -> list[Store]:
     return list(found.values())  # "monday latest" may be one session: merged with itself, each frame would go out twice
 
 
-def _replay(stores: Sequence[Store], options: ReplayOptions, *, match: str | None, quiet: bool, as_json: bool) -> None:
+def _replay(
+    stores: Sequence[Store], options: ReplayOptions, beside: Callable[..., _Beside],
+    *, match: str | None, quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock
     from wsrecorder.jobs.replay import replay as run_replay
@@ -194,9 +211,11 @@ def _replay(stores: Sequence[Store], options: ReplayOptions, *, match: str | Non
     started: list[tuple[Replay, str]] = []
 
     async def run(stop: asyncio.Event) -> None:
-        async with _panel(stop, match) if on_terminal else _log_lines() as watch:
+        panel = _panel(stop, match) if on_terminal else _log_lines()
+        async with panel as watch, beside(on_terminal=on_terminal) as begin_console:
 
             def on_started(running: Replay) -> None:
+                begin_console(running)
                 started.append((running, running.url))  # once it has ended it has none
                 watch(running)
 

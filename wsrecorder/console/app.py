@@ -11,12 +11,13 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import Response, StreamingResponse
 
 from wsrecorder.console.answers import answer, explain_errors
+from wsrecorder.console.controls import ControlRoutes
 from wsrecorder.console.events import EventRoutes
 from wsrecorder.console.looking import LookingRoutes
 from wsrecorder.console.pages import serve_pages
 from wsrecorder.console.scene import Scene
 from wsrecorder.console.schemas import Problem, StateFacts
-from wsrecorder.console.state import state_of
+from wsrecorder.console.state import StateReader
 from wsrecorder.console.stream import StateStream
 from wsrecorder.console.workers import Workers
 
@@ -37,15 +38,19 @@ class Application:
         stream: The state, pushed.
 
     Args:
-        scene: What is shown.
+        scene: What is shown; its files are read.
+
+    Raises:
+        SessionError: They cannot be.
     """
 
     def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+        self._scene = scene.load()
         self._workers, self._slow_workers = Workers(2), Workers(1)
         self._looked_ns = scene.clock.now_ns()
         self._looking: asyncio.Task[None] | None = None
-        self.stream = StateStream(lambda: msgspec.json.encode(state_of(scene)), scene.clock, self._look_again)
+        self._states = states = StateReader(scene)
+        self.stream = StateStream(lambda: msgspec.json.encode(states.read()), scene.clock, self._look_again)
         self.app = FastAPI(
             title="wsrec", version=version("wsrecorder"), description=_DESCRIPTION, docs_url=None, redoc_url=None,
             responses={400: {"model": Problem}},
@@ -54,7 +59,8 @@ class Application:
         explain_errors(self.app)
         self._events = EventRoutes(scene, self._workers)
         self._looks = LookingRoutes(scene, self._workers, self._slow_workers)
-        for router in (self._state_routes(), self._events.router, self._looks.router):
+        controls = ControlRoutes(scene, states, self.stream)
+        for router in (self._state_routes(), controls.router, self._events.router, self._looks.router):
             self.app.include_router(router)
         serve_pages(self.app)
 
@@ -78,7 +84,7 @@ class Application:
         """Return how everything stands."""
         if self._scene.grows:
             await self._workers.do(self._scene.refresh)
-        return answer(state_of(self._scene))
+        return answer(self._states.read())
 
     async def follow(self) -> StreamingResponse:
         """Return a stream of server-sent events `state`: about 5 a second while something changes, else one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -44,11 +45,12 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scene:
-    """Sessions, and the replay that plays them, if any.
+    """Sessions, and the replay that plays them, if any; to be loaded before it is shown.
 
     Attributes:
         sessions: The sessions.
         replay: What plays them; None where they are only looked at.
+        endpoint_url: Where clients of the replay connect.
         library: The folder of sessions, to list the others; None lists none.
         clock: The time.
         began_ns: UTC of the beginning of the earliest session, ns since the epoch: where session time is counted from.
@@ -59,19 +61,29 @@ class Scene:
         replay: What plays them.
         library: The folder of sessions.
         clock: The time.
-
-    Raises:
-        SessionError: One of them cannot be read.
     """
 
     def __init__(self, stores: Sequence[Store], *, replay: Replay | None, library: Path | None, clock: Clock) -> None:
         self.sessions = [Session(store) for store in stores]
         self.replay = replay
+        self.endpoint_url = None if replay is None else replay.url  # once it has ended it has none
         self.library = library
         self.clock = clock
-        self._started_ns = [store.identity().started_ns for store in stores]
-        self.began_ns = min(self._started_ns)
-        self.facts = [self._facts_of(index) for index in range(len(stores))]
+        self._started_ns: list[int] = []
+        self.began_ns = 0
+        self.facts: list[SessionFacts] = []
+
+    def load(self) -> Self:
+        """Read the facts of the sessions, once; before that there is nothing to show.
+
+        Raises:
+            SessionError: One of them cannot be read.
+        """
+        if not self._started_ns:
+            self._started_ns = [session.store.identity().started_ns for session in self.sessions]
+            self.began_ns = min(self._started_ns)
+            self.facts = [self._facts_of(index) for index in range(len(self.sessions))]
+        return self
 
     @property
     def grows(self) -> bool:
@@ -83,9 +95,21 @@ class Scene:
         """How far the sessions had come at the last `refresh`, session time, ns."""
         return max(facts.offset_ns + facts.length_ns for facts in self.facts)
 
+    @property
+    def window(self) -> tuple[int, int]:
+        """From where to where is played, or can be looked at, session time, ns; as far as the sessions have come."""
+        if self.replay is None:
+            return 0, self.end_ns
+        asked = self.replay.options
+        began_ns, ended_ns = self.began_ns, self.began_ns + self.end_ns
+        start_ns = 0 if asked.start is None else asked.start.resolve(began_ns, ended_ns)
+        stop_ns = self.end_ns if asked.end is None else asked.end.resolve(began_ns, ended_ns)
+        return start_ns, min(stop_ns, self.end_ns)
+
     def position_ns(self) -> int:
         """Return where the playhead stands, session time, ns; the end where nothing is played."""
-        return self.end_ns
+        playbacks = [] if self.replay is None else self.replay.playbacks
+        return playbacks[0].position_ns() if playbacks else self.end_ns
 
     def refresh(self) -> None:
         """Look again how far those sessions have come that are still being recorded; reads their journals."""

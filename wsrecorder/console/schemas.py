@@ -10,6 +10,7 @@ __all__ = [
     "MOST_NS",
     "Burst",
     "ClientFacts",
+    "ClientNumber",
     "Clients",
     "Control",
     "DensityFacts",
@@ -244,6 +245,12 @@ class ClientFacts(BaseModel):
     latency_ms: float
     deflate: bool
     connected_s: float
+
+
+class ClientNumber(BaseModel):
+    """Which client."""
+
+    number: int
 
 
 class Clients(BaseModel):

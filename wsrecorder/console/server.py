@@ -65,17 +65,28 @@ class Console:
         return f"{self.url}/" if self.token is None else f"{self.url}/?token={self.token}"
 
     async def __aenter__(self) -> Self:
-        listener = self._listen()
-        port = listener.getsockname()[1]
-        host = self._options.host
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        hosts = Hosts.of(host, port, own_names())
-        self._serving = asyncio.create_task(self._serve(listener, hosts))
+        self.begin()
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.close()
+
+    def begin(self) -> None:
+        """Serve, from a running event loop; entering the context does it.
+
+        Raises:
+            EndpointError: The address or port cannot be had.
+        """
+        listener = self._listen()
+        port = listener.getsockname()[1]
+        host = self._options.host
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._serving = asyncio.create_task(self._serve(listener, Hosts.of(host, port, own_names())))
+
+    async def close(self) -> None:
+        """Serve no longer; leaving the context does it."""
         self._closing.set()
         self._called.set()
         if self._serving is not None:
