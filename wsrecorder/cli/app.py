@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "history": ("history",),
     "integrity": ("verify", "recover"),
     "latency": ("latency",),
+    "merge": ("merge",),
     "note": ("note",),
     "open": ("open",),
     "record": ("record",),
