@@ -98,8 +98,8 @@ def _say_outcome(merged: Merged) -> None:
     )
     if shares.filled.left_out:
         say(f"{show_count(shares.filled.left_out)} of a connection's own (heartbeats, what was sent) were left out")
-    if not shares.shared:
-        say("warning: no message was seen by more than one; are these recordings of one feed?")
+    if shares.filled.doubtful > shares.shared:
+        say("warning: more is doubtful than was seen by more than one; are these recordings of one feed?")
     if shares.filled.doubtful:
         say(
             f"warning: {show_count(shares.filled.doubtful)} could not be placed with certainty: seen by one only "

@@ -119,7 +119,7 @@ class _Filling:
                 self._begin(self._earlier(one, other))
         assert first.left_ns is not None
         assert second.left_ns is not None
-        yield Left(max(first.left_ns, second.left_ns))
+        yield Left(*max(first.gone(), second.gone()))
 
     def _earlier(self, one: Sighting, other: Sighting) -> Stretches:
         """Return which of two who are both back was so first: the one who saw what the other begins with."""
@@ -137,8 +137,6 @@ class _Filling:
             return
         side.is_there = True
         other = self._second if side is self._first else self._first
-        if other.is_there and other.head() is not None:
-            return
         left_ns, cause = max((side.away.left_ns, side.away.cause), other.gone())
         if not self._has_begun or left_ns < side.away.back_ns:
             self._away = Away(left_ns if self._has_begun else BEGINNING_NS, side.away.back_ns, cause)
@@ -295,13 +293,11 @@ class _Filling:
         best = min(alike or runs, key=apart.__getitem__, default=None)
         if best is None:
             return None
-        if len(alike) == 1 and apart[best] <= self._tolerance.jitter_ns:
-            return best, True
         if _unmistakable(ahead, best, coming, back_place) >= _ENOUGH:
             return best, True
-        if not alike or apart[best] > self._tolerance.jitter_ns:
+        if apart[best] > self._tolerance.jitter_ns:
             return None
-        return best, sum(apart[place] <= self._tolerance.jitter_ns for place in alike) == 1
+        return best, sum(apart[place] <= self._tolerance.jitter_ns for place in alike or runs) == 1
 
 
 def _run(ahead: list[Sighting], place: int, coming: list[Sighting], back_place: int) -> bool:

@@ -16,7 +16,8 @@ MOST_HELD: Final = 131_072
 BEGINNING_NS: Final = -(1 << 62)
 """When a recorder left that has never been there before."""
 
-_CHUNK: Final = 256
+_DONE: Final = 1_024
+_CHUNK: Final = 32  # its times are set right by the drift known when it is read
 
 
 class Away(msgspec.Struct, frozen=True, gc=False):
@@ -60,9 +61,11 @@ class Left(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         at_ns: When.
+        cause: Why, in words.
     """
 
     at_ns: int
+    cause: str = "the recording ended"
 
 
 class Stretches:
@@ -87,6 +90,7 @@ class Stretches:
         self.is_there = False
         self.away = Away(BEGINNING_NS, BEGINNING_NS)
         self.left_ns: int | None = None
+        self._cause = ""
         self.lag_ns = 0
 
     def head(self) -> Sighting | None:
@@ -119,18 +123,18 @@ class Stretches:
         """Return when its recorder left and why; it is not there."""
         if self.left_ns is None or self.head() is not None:
             return self.away.left_ns, self.away.cause
-        return self.left_ns, "the recording ended"
+        return self.left_ns, self._cause
 
     def _read(self) -> None:
         if self.left_ns is not None:
             return
-        if self.place > _CHUNK:
+        if self.place > _DONE:
             del self.held[: self.place]
             self.place = 0
         read = list(islice(self._coming, _CHUNK))
         for sighting in read:
             if isinstance(sighting, Left):
-                self.left_ns = sighting.at_ns - self.lag_ns
+                self.left_ns, self._cause = sighting.at_ns - self.lag_ns, sighting.cause
             else:
                 sighting.at_ns -= self.lag_ns
                 self.held.append(sighting)

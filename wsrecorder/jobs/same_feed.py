@@ -132,14 +132,14 @@ class Recordings:
                     1 << place,
                 )
             self._told(batch)
-        yield Left(presence.left_ns if presence.left_ns is not None else presence.last_ns)
+        yield presence.end()
 
 
 class _Presence:
     """Follows when a recorder was there.
 
     Attributes:
-        left_ns: When it left, None while it is there.
+        left_ns: When it left, None while it is there, `BEGINNING_NS` before it ever was.
         last_ns: When anything last happened.
     """
 
@@ -166,6 +166,12 @@ class _Presence:
             if self.left_ns is None:
                 self.left_ns, self._cause = at_ns, _cause(detail)
             self._back_ns = None
+
+    def end(self) -> Left:
+        """Return when and why it left for good."""
+        if self.left_ns is None or self.left_ns == BEGINNING_NS:
+            return Left(self.last_ns)
+        return Left(self.left_ns, self._cause)
 
     def seen(self, at_ns: int) -> Away | None:
         """Return how long it was away before a message; None if it was there."""
