@@ -37,8 +37,9 @@ Measured on {machine} with {versions}.
   work, as fast as without wsrec: where the row misses its target, so does DuckDB on that machine at that moment.
 - **events**: every event as a Python object, in a process of its own, decoded: into typed Structs.
 - **lateness**: when a frame came, against an even pace that the most punctual frame of the run sets.
-- **control page**: `wsrec open` as its user would open it, in headless Chromium, 1280 × 720; its table is scrolled from the
-  first row to the last, a piece a frame, beside an empty element of the same height. Not measured where Chromium is missing.
+- **control page**: `wsrec open` as its user would open it, in headless Chromium, 1280 × 720; its table is scrolled from
+  the first row to the last, a piece a frame, beside an empty element of the same height. Not measured where Chromium is
+  missing.
 """
 
 

@@ -95,7 +95,8 @@ async def test_without_the_extra_it_is_said_what_to_install(command: str, librar
     # As good as absent: nothing of the machine's Python has to be taken away.
     hidden = (
         "import importlib.util as u, sys; f = u.find_spec; "
-        "u.find_spec = lambda n, *a: n != 'fastapi' and f(n, *a) or None; from wsrecorder.cli import main; sys.exit(main())"
+        "u.find_spec = lambda n, *a: n != 'fastapi' and f(n, *a) or None; "
+        "from wsrecorder.cli import main; sys.exit(main())"
     )
     asked = [command, "latest", *(["--port", "0"] if command == "replay" else [])]
     process = await asyncio.create_subprocess_exec(
