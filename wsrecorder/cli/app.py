@@ -36,6 +36,7 @@ _COMMANDS: Final = {
     "record": ("record",),
     "replay": ("replay",),
     "report": ("report",),
+    "send": ("send",),
     "sessions": ("ls", "info", "cat", "tail"),
     "simulate": ("simulate",),
     "sql": ("sql",),
@@ -74,8 +75,8 @@ def _settings(
     Options can also be set in wsrec.toml in the current folder, and by environment variables
     (WSREC_LIBRARY, WSREC_RECORD_STALL …). A flag wins over the environment, the environment over the file.
 
-    Exit codes: 0 done, 1 unexpected (diff: they differ), 2 usage, 3 feed, 4 session, 5 endpoint,
-    6 done but something was lost.
+    Exit codes: 0 done, 1 unexpected (diff, send, replay --two-way: they differ), 2 usage, 3 feed, 4 session,
+    5 endpoint, 6 done but something was lost.
     """
     gc.enable()
     commands = {

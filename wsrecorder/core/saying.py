@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from wsrecorder.core.event import Opcode
 from wsrecorder.core.likeness import Change, Likeness, changes_between
 
-__all__ = ["BY_EXACT", "BY_JSON", "BY_TYPE", "Likewise", "Matching", "Said", "changes", "matching_named"]
+__all__ = ["BY_EXACT", "BY_JSON", "BY_TYPE", "Likewise", "Matching", "Said", "by_json", "changes", "matching_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class Likewise(StrEnum):
 class _Keyed:
     """Matches what has the same key."""
 
-    def __init__(self, how: Likewise) -> None:
+    def __init__(self, how: Likewise, likeness: Likeness | None = None) -> None:
         self._how = how
-        self._likeness = Likeness()
+        self._likeness = likeness or Likeness()
 
     def key(self, said: Said) -> Hashable:
         if self._how is Likewise.EXACT:
@@ -89,9 +89,14 @@ def matching_named(name: str) -> Matching | None:
     return {Likewise.EXACT: BY_EXACT, Likewise.JSON: BY_JSON, Likewise.TYPE: BY_TYPE}.get(name)  # type: ignore[call-overload,no-any-return]  # a StrEnum is its word
 
 
-def changes(expected: Said, found: Said) -> tuple[Change, ...]:
+def by_json(likeness: Likeness) -> Matching:
+    """Return a matching like `BY_JSON` that leaves out what is not compared."""
+    return _Keyed(Likewise.JSON, likeness)
+
+
+def changes(expected: Said, found: Said, likeness: Likeness | None = None) -> tuple[Change, ...]:
     """Return where what was found differs from what was expected, by JSON path; empty where it says the same."""
-    likeness = Likeness()
+    likeness = likeness or Likeness()
     try:
         return tuple(changes_between(likeness.read(expected.payload).value, likeness.read(found.payload).value))
     except RecursionError:  # nested without end: to be looked at as a whole

@@ -21,14 +21,14 @@ from wsrecorder.store.selection import Selection
 if TYPE_CHECKING:
     from wsrecorder.analysis.where import Where
 
-__all__ = ["Conversation", "said_by_client"]
+__all__ = ["Conversation", "said_in"]
 
 _HELD_BYTES: Final = 256 << 20
 _COLUMNS: Final = ("seq", "elapsed_ns", "received_ns", "type", "text", "binary", "detail")
 
 
-def said_by_client(rows: RecordBatch) -> Iterator[tuple[int, int, int, Said]]:
-    """Yield connection, sequence number, time in ns and content of frames.
+def said_in(rows: RecordBatch) -> Iterator[tuple[int, int, int, Said]]:
+    """Yield connection, sequence number, time in ns and content of each row; a mark says nothing.
 
     Args:
         rows: With the columns conn, seq, elapsed_ns, type, text, binary and detail.
@@ -37,7 +37,7 @@ def said_by_client(rows: RecordBatch) -> Iterator[tuple[int, int, int, Said]]:
     for (conn, seq, elapsed_ns, type_, text, binary), is_text in zip(
         zip(*columns, strict=True), text_opcodes(rows).to_pylist(), strict=True
     ):
-        payload = binary if text is None else text.encode()
+        payload = binary or b"" if text is None else text.encode()
         yield conn, seq, elapsed_ns, Said(payload, Opcode.TEXT if is_text else Opcode.BINARY, type_, seq)
 
 
@@ -95,7 +95,7 @@ class Conversation:
         )
         heads: dict[int, list[tuple[int, int, Said]]] = {}
         for rows in self._rows(selection):
-            for conn, seq, elapsed_ns, said in said_by_client(rows):
+            for conn, seq, elapsed_ns, said in said_in(rows):
                 heads.setdefault(conn, []).append((seq, elapsed_ns, said))
         self.turns = {conn: turns_of(heads[conn], conn=conn, start_ns=programme.start_ns) for conn in sorted(heads)}
 

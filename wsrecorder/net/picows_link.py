@@ -123,7 +123,9 @@ class PicowsLink(WSListener):
             self._transport.underlying_transport.resume_reading()
 
     def send(self, payload: bytes, opcode: Opcode) -> None:
-        """Send a message, never compressed."""
+        """Send a message, never compressed; one that comes after the server has begun to close goes nowhere."""
+        if self._transport.is_disconnected or self._transport.is_close_frame_sent:
+            return
         self._transport.send(WSMsgType.TEXT if opcode is Opcode.TEXT else WSMsgType.BINARY, payload)
 
     async def wait_closed(self) -> Closed:

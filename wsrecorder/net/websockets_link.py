@@ -10,6 +10,7 @@ from websockets.exceptions import PayloadTooBig, WebSocketException
 from websockets.frames import CloseCode, Frame
 from websockets.frames import Opcode as WireOpcode
 from websockets.http11 import Response
+from websockets.protocol import State
 from websockets.typing import Origin, Subprotocol
 
 from wsrecorder.core.event import Opcode
@@ -81,8 +82,10 @@ class WebsocketsLink:
             self._connection.transport.resume_reading()
 
     def send(self, payload: bytes, opcode: Opcode) -> None:
-        """Send a message."""
+        """Send a message; one that comes after the server has begun to close goes nowhere."""
         protocol = self._connection.protocol
+        if protocol.state is not State.OPEN:
+            return
         (protocol.send_text if opcode is Opcode.TEXT else protocol.send_binary)(payload)
         self._connection.send_data()
 
