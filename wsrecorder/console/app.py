@@ -53,6 +53,7 @@ class Application:
         self.stream = StateStream(lambda: msgspec.json.encode(states.read()), scene.clock, self._look_again)
         self.app = FastAPI(
             title="wsrec", version=version("wsrecorder"), description=_DESCRIPTION, docs_url=None, redoc_url=None,
+            openapi_url=None,
             responses={400: {"model": Problem}},
         )  # fmt: skip
         self.app.openapi_version = "3.0.3"  # the newest that the bundled page of /docs reads
@@ -78,6 +79,7 @@ class Application:
         router = APIRouter(tags=["state"])
         router.add_api_route("/api/state", self.state, responses={200: {"model": StateFacts}})
         router.add_api_route("/api/stream", self.follow, response_class=StreamingResponse)
+        router.add_api_route("/openapi.json", self.description, include_in_schema=False)
         return router
 
     async def state(self) -> Response:
@@ -89,6 +91,10 @@ class Application:
     async def follow(self) -> StreamingResponse:
         """Return a stream of server-sent events `state`: about 5 a second while something changes, else one."""
         return StreamingResponse(self.stream.events(), media_type="text/event-stream")
+
+    async def description(self) -> Response:
+        """Return what describes all requests and answers; it takes a while to make, so a thread does."""
+        return answer(await self._workers.do(self.app.openapi))
 
     def _look_again(self) -> None:
         """See now and then how far a recording has come; on a thread, for its journal is read."""

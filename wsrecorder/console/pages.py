@@ -60,7 +60,9 @@ async def _page() -> FileResponse:
 
 
 async def _plotly() -> FileResponse:
-    return FileResponse(_package("plotly") / "package_data" / "plotly.min.js", media_type="text/javascript")
+    path = _package("plotly") / "package_data" / "plotly.min.js"
+    # 5 MB, and the same until it is installed anew.
+    return FileResponse(path, media_type="text/javascript", headers={"Cache-Control": "private, max-age=3600"})
 
 
 async def _docs() -> HTMLResponse:

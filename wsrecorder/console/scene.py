@@ -91,6 +91,11 @@ class Scene:
         return any(facts.state is State.RECORDING for facts in self.facts)
 
     @property
+    def is_playing(self) -> bool:
+        """Whether frames are being sent, or about to be."""
+        return self.replay is not None and any(each.status == "playing" for each in self.replay.playbacks)
+
+    @property
     def end_ns(self) -> int:
         """How far the sessions had come at the last `refresh`, session time, ns."""
         return max(facts.offset_ns + facts.length_ns for facts in self.facts)

@@ -1,7 +1,9 @@
 """The server of a console, in an event loop that has other things to do: it may play a replay.
 
-The port is listened on at once. What answers (FastAPI and all that it brings, half a second to import) is loaded on a
-thread when the first connection comes: a replay at which nobody looks pays nothing for it.
+The port is listened on at once. What answers (FastAPI and all that it brings, half a second to import, which the loop
+feels) is loaded on a thread when the first connection comes, or already a second after the beginning if nothing is
+played then. So the first frame does not come later for it, and who looks first in the middle of a replay hardly ever
+makes frames late.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ _LOG: Final = logging.getLogger("wsrecorder.console")
 
 _MOST_CONNECTIONS: Final = 256
 _GRACE_S: Final = 2
+_LOAD_AFTER_NS: Final = 1_000_000_000
 
 
 class Console:
@@ -124,7 +127,10 @@ class Console:
         except NotImplementedError:  # Windows
             return
         try:
-            await self._called.wait()
+            clock = self._scene.clock
+            await clock.sleep_until(clock.now_ns() + _LOAD_AFTER_NS, self._called)
+            if self._scene.is_playing:
+                await self._called.wait()
         finally:
             loop.remove_reader(listener.fileno())
 
