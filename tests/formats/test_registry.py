@@ -53,6 +53,7 @@ def test_writer_is_told_by_option_or_name() -> None:
         "mcap",
     ]
     assert choose_writer(Path("x.txt"), "csv").name == "csv"
+    assert choose_writer(Path("FEED.ws.1.0"), None).name == "cryptofeed"
     assert choose_writer(None, "jsonl").name == "jsonl"
 
 
@@ -61,7 +62,7 @@ def test_writer_is_told_by_option_or_name() -> None:
     [
         (None, None, "standard output has no name"),
         ("x.xlsx", None, "cannot tell a format by the name x.xlsx"),
-        ("x.csv", "cryptofeed", "format 'cryptofeed' cannot be exported"),
+        ("x.csv", "payloads", "format 'payloads' cannot be exported"),
         ("x.csv", "xls", "format 'xls' is unknown"),
     ],
 )

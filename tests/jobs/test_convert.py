@@ -275,6 +275,10 @@ def test_real_captures_come_in_whole(
     assert sum(event.binary is not None for event in received) == binaries
     assert len(frames) - len(received) == sent
     assert [(event.direction.value, event.payload) for event in frames] == parsed(captures / name)
+    for again in ("x.ws.1.0", "x.har", "x.mcap"):
+        export_session(wsrecorder.open(result.path), ExportOptions(out=tmp_path / again))
+        back = events_of(imported(tmp_path / again, tmp_path / "lib").path)
+        assert back == events
     for suffix in ("jsonl", "duckdb"):
         export_session(wsrecorder.open(result.path), ExportOptions(out=tmp_path / f"x.{suffix}"))
     assert events_of(tmp_path / "x.duckdb") == events

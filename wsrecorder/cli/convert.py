@@ -111,7 +111,9 @@ def export(
     ] = None,
     form: Annotated[
         str | None,
-        typer.Option("--format", help="jsonl, csv, parquet, duckdb, har or mcap; else told by the file's name."),
+        typer.Option(
+            "--format", help="jsonl, csv, parquet, duckdb, har, mcap or cryptofeed; else told by its name."
+        ),
     ] = None,
     start: From = None,
     end: To = None,
@@ -121,7 +123,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Write a session, or a part of it, to a file: JSON lines, CSV, Parquet, DuckDB, HAR, MCAP.
+    """Write a session, or a part of it, to a file: JSON lines, CSV, Parquet, DuckDB, HAR, MCAP, a capture.
 
     All or nothing: no file is left that is not whole.
     """

@@ -25,10 +25,11 @@ import pyarrow.compute as pc
 
 from wsrecorder.core.event import Direction, Kind, Opcode
 from wsrecorder.formats.jsonl import iso_times
+from wsrecorder.formats.seconds import all_seconds, seconds
+from wsrecorder.formats.session_metadata import feed_of
 
-__all__ = ["feed_of", "write_har"]
+__all__ = ["write_har"]
 
-_SECOND_NS: Final = 1_000_000_000
 _TYPES: Final = {str(Direction.IN): "receive", str(Direction.OUT): "send"}
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -85,12 +86,6 @@ def write_har(batches: Iterable[pa.RecordBatch], out: BinaryIO, schema: pa.Schem
         for batch in batches:
             writer.add(batch)
         return writer.finish()
-
-
-def feed_of(schema: pa.Schema) -> str:
-    """Return the URL of the feed of the session whose schema this is; empty where it does not say."""
-    session = (schema.metadata or {}).get(b"wsrec.session")
-    return str(json.loads(session).get("feed", "")) if session else ""
 
 
 class _Writer:
@@ -164,7 +159,7 @@ class _Writer:
 
     def _add_marks(self, connection: _Connection, rows: pa.RecordBatch) -> None:
         for row in rows.select(["seq", "kind", "received_ns", "detail"]).to_pylist():
-            time = msgspec.Raw(_seconds(row["received_ns"]))
+            time = msgspec.Raw(seconds(row["received_ns"]))
             mark = {"kind": row["kind"], "conn": connection.number, "time": time, "detail": row["detail"] or "null"}
             self._batch_marks.append((row["seq"], _ENCODER.encode(mark)))
             if row["kind"] == Kind.CLOSE:
@@ -183,7 +178,7 @@ class _Writer:
     def _encoded(self, rows: pa.RecordBatch) -> bytes:
         """Return messages as JSON objects with commas between them."""
         types = map(_TYPES.__getitem__, rows.column("direction").dictionary_decode().to_pylist())
-        times = map(msgspec.Raw, _all_seconds(rows.column("received_ns")))
+        times = map(msgspec.Raw, all_seconds(rows.column("received_ns")).to_pylist())
         texts = rows.column("text").to_pylist()
         binary = rows.column("binary")
         if binary.null_count == len(rows):
@@ -241,17 +236,3 @@ _REQUEST_HEADERS: Final = [{"name": "Connection", "value": "Upgrade"}, {"name": 
 def _response_headers(subprotocol: str) -> list[dict[str, str]]:
     agreed = [{"name": "Sec-WebSocket-Protocol", "value": subprotocol}] if subprotocol else []
     return [*_REQUEST_HEADERS, *agreed]
-
-
-def _all_seconds(times_ns: pa.Array) -> list[str]:
-    if pc.min(times_ns).as_py() < _SECOND_NS:
-        return [_seconds(time_ns) for time_ns in times_ns.to_pylist()]
-    digits = times_ns.cast(pa.string())
-    found: list[str] = pc.binary_replace_slice(digits, -9, -9, ".").to_pylist()
-    return found
-
-
-def _seconds(time_ns: int) -> str:
-    """Return a time in seconds with nine digits; before 1970 it is 1970, which a HAR has no word for."""
-    seconds, rest = divmod(max(time_ns, 0), _SECOND_NS)
-    return f"{seconds}.{rest:09d}"

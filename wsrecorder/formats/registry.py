@@ -12,6 +12,7 @@ from wsrecorder.core.dialect import Dialect
 from wsrecorder.core.event import Event
 from wsrecorder.errors import UsageError
 from wsrecorder.formats.cryptofeed import CryptofeedReader, is_capture
+from wsrecorder.formats.cryptofeed_export import write_cryptofeed
 from wsrecorder.formats.csv import write_csv
 from wsrecorder.formats.har import HarReader, is_har
 from wsrecorder.formats.har_export import write_har
@@ -68,7 +69,7 @@ class Format:
 
 
 FORMATS: Final = (
-    Format("cryptofeed", read=CryptofeedReader, looks_like=is_capture),
+    Format("cryptofeed", read=CryptofeedReader, write=write_cryptofeed, looks_like=is_capture),
     Format(
         "jsonl",
         (".jsonl", ".ndjson"),
@@ -140,6 +141,8 @@ def choose_writer(path: Path | None, name: str | None) -> Format:
     if name:
         return _named(name, writable, "exported")
     found = None if path is None else _by_suffix(path)
+    if found is None and path is not None and _CAPTURE_NAME.search(path.name):
+        found = _named("cryptofeed", writable, "exported")
     if found is None:
         raise UsageError(
             "standard output has no name that could tell the format"
