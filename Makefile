@@ -7,11 +7,12 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+MITMPROXY := .venv-mitmproxy
 ARGS ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install fmt lint types imports check test cov docs demo bench lock
+.PHONY: help install mitmproxy fmt lint types imports check test cov docs demo bench lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +20,7 @@ help: ## this list
 demo: install ## the whole job in under a minute: record, query, replay a simulated feed
 	@$(BIN)/wsrec demo $(ARGS)
 
-test: install ## run the tests
+test: install mitmproxy ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: lint types imports ## all that CI asks of the source
@@ -54,8 +55,21 @@ bench: install ## measure speed, memory and size, beside peers (takes minutes)
 lock: install ## lock the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
 		--no-config --upgrade --quiet --custom-compile-command "make lock" --output-file requirements.lock
+	@$(BIN)/uv pip compile requirements-mitmproxy.in --universal --python-version 3.11 --generate-hashes \
+		--no-config --upgrade --quiet --custom-compile-command "make lock" --output-file requirements-mitmproxy.lock
 
 install: $(INSTALLED) ## make .venv, once
+
+mitmproxy: $(MITMPROXY)/.installed ## mitmproxy in .venv-mitmproxy, for the tests that read and write its files
+
+# Of its own: what it asks for clashes with what wsrec asks for.
+$(MITMPROXY)/.installed: requirements-mitmproxy.lock | $(INSTALLED)
+	@set -e; \
+	uv=$$(command -v uv || echo $(BIN)/uv); \
+	echo "installing $< into $(MITMPROXY)"; \
+	"$$uv" venv --quiet --clear --python "$$($(BIN)/python -c 'import sys; print(sys._base_executable)')" $(MITMPROXY); \
+	"$$uv" pip install --quiet --python $(MITMPROXY)/bin/python --require-hashes -r $<; \
+	touch $@
 
 # Versions and hashes come from the lock; the project itself is built by the locked hatchling, so nothing that
 # runs here comes unchecked. It adds to .venv and takes nothing out: what you installed there yourself stays.

@@ -16,6 +16,7 @@ PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "wsrecorder"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 OPTIONAL = {"picows", "uvloop"}  # what the extra "fast" brings
+LOCKS = ["requirements.lock", "requirements-mitmproxy.lock"]
 VAGUE = {"utils", "helpers", "manager", "handler", "base", "common", "misc"}
 # In parts, so that this file passes its own test.
 REGISTRY_HOSTS = [
@@ -125,13 +126,15 @@ def test_every_dependency_is_locked_and_explained() -> None:
     assert explained - wanted == set(), "docs/dependencies.md explains what is no longer asked for"
 
 
-def test_lock_names_no_place_to_fetch_from() -> None:
-    lines = (PROJECT / "requirements.lock").read_text().splitlines()
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_names_no_place_to_fetch_from(lock: str) -> None:
+    lines = (PROJECT / lock).read_text().splitlines()
     assert [line for line in lines if "://" in line or "file:" in line or line.startswith("-")] == []
 
 
-def test_every_locked_package_has_a_hash() -> None:
-    lines = (PROJECT / "requirements.lock").read_text().splitlines()
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_locked_package_has_a_hash(lock: str) -> None:
+    lines = (PROJECT / lock).read_text().splitlines()
     unhashed = [line for line, after in pairwise(lines) if "==" in line and "--hash=" not in after]
     assert unhashed == []
 

@@ -51,6 +51,9 @@ def test_writer_is_told_by_option_or_name() -> None:
         "duckdb",
         "har",
         "mcap",
+        "mitmproxy",
+        "mitmproxy",
+        "mitmproxy",
     ]
     assert choose_writer(Path("x.txt"), "csv").name == "csv"
     assert choose_writer(Path("FEED.ws.1.0"), None).name == "cryptofeed"

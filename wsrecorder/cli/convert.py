@@ -30,7 +30,9 @@ def import_files(
     library: LibraryOption = Path("recordings"),
     form: Annotated[
         str | None,
-        typer.Option("--format", help="cryptofeed, jsonl, payloads, har or mcap; else told by name or first line."),
+        typer.Option(
+            "--format", help="cryptofeed, jsonl, payloads, har, mcap or mitmproxy; else told by name or first line."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the session; by default the file's.")] = None,
     into: Annotated[
@@ -43,7 +45,7 @@ def import_files(
     heartbeat_type: Annotated[str | None, typer.Option(help="Type of the feed's heartbeats; empty for none.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Make a session of each file: cryptofeed raw captures, JSON lines of events, bare payloads, HAR, MCAP.
+    """Make a session of each file: JSON lines, bare payloads, HAR, MCAP, flows of mitmproxy, captures of cryptofeed.
 
     All or nothing: a file that cannot be read to its end leaves no session.
     """
@@ -112,7 +114,7 @@ def export(
     form: Annotated[
         str | None,
         typer.Option(
-            "--format", help="jsonl, csv, parquet, duckdb, har, mcap or cryptofeed; else told by its name."
+            "--format", help="jsonl, csv, parquet, duckdb, har, mcap, mitmproxy or cryptofeed; else told by its name."
         ),
     ] = None,
     start: From = None,
@@ -123,7 +125,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Write a session, or a part of it, to a file: JSON lines, CSV, Parquet, DuckDB, HAR, MCAP, a capture.
+    """Write a session, or a part of it, to a file: JSON lines, CSV, Parquet, DuckDB, HAR, MCAP, flows.
 
     All or nothing: no file is left that is not whole.
     """
@@ -153,7 +155,7 @@ def _target(out: Path | None, form: str | None, *, as_json: bool) -> Any:
         return out
     if as_json:
         raise UsageError("--json would mix with the events on standard output", hint="write those to a file with -o")
-    if form in ("parquet", "mcap") and sys.stdout.isatty():
+    if form in ("parquet", "mcap", "mitmproxy") and sys.stdout.isatty():
         raise UsageError(f"a {form} file is nothing to look at", hint="write it to a file with -o")
     return sys.stdout.buffer
 

@@ -167,7 +167,15 @@ class HarReader:
             if found.kind is Kind.MESSAGE or not 0 <= found.conn < max(conns, 1) or not _is_json(found.detail):
                 raise self._damaged(f"no mark: {found.kind} of connection {found.conn}", offset)
             time_ns = self._epoch_ns(found.time, offset, None)
-            yield _mark(time_ns, found.conn, found.kind, found.detail)
+            yield _mark(time_ns, found.conn, found.kind, self._cleaned(found.detail))
+
+    def _cleaned(self, detail: str) -> str:
+        """Return the detail of a mark with its URL as it may be kept."""
+        said = msgspec.json.decode(detail)
+        url = said.get("url") if isinstance(said, dict) else None
+        if not isinstance(url, str) or (clean := self._clean_url(url)) == url:
+            return detail
+        return json.dumps(said | {"url": clean})
 
     def _decoded(
         self, file: BinaryIO, runs: Runs, many: msgspec.json.Decoder[Any],

@@ -20,6 +20,7 @@ from wsrecorder.formats.jsonl import JsonlReader, write_jsonl
 from wsrecorder.formats.lines import Lines
 from wsrecorder.formats.mcap import McapReader, is_mcap
 from wsrecorder.formats.mcap_export import write_mcap
+from wsrecorder.formats.mitmproxy import FlowReader, is_flow_file, write_flows
 from wsrecorder.formats.parquet import write_parquet
 from wsrecorder.formats.payloads import PayloadReader
 
@@ -88,6 +89,7 @@ FORMATS: Final = (
         write=write_mcap,
         looks_like=is_mcap,
     ),
+    Format("mitmproxy", (".flow", ".flows", ".mitm"), read=FlowReader, write=write_flows, looks_like=is_flow_file),
 )
 """Every format, imported or exported."""
 
