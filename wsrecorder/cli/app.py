@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "note": ("note",),
     "open": ("open",),
     "record": ("record",),
+    "redact": ("redact",),
     "replay": ("replay",),
     "report": ("report",),
     "send": ("send",),
