@@ -309,3 +309,14 @@ def test_one_who_leaves_after_the_other_is_back_leaves_no_gap() -> None:
     found, _ = merged(iter(one), iter(other))
     assert says(found) == "ab"
     assert gaps(found) == []
+
+
+def test_of_two_who_are_back_the_one_who_saw_what_the_other_begins_with_was_first() -> None:
+    messages = feed([chr(200 + number) for number in range(60)], [5] * 60)
+    for late_ms in (-900, 900):
+        # The second leaves in the moment in which the first is back, and nothing but what comes later tells.
+        found, filled = merged(
+            recording(messages, [(10, 20)]), recording(messages, [(20, 30)], [late_ms], bit=2), Tolerance(S, 2 * S)
+        )
+        assert numbers(found) == list(range(60))
+        assert filled.doubtful == 0

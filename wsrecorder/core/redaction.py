@@ -2,7 +2,7 @@ r"""Values in payloads replaced by stand-ins; all other bytes stay as they are.
 
 A payload is not parsed and written again: a scanner walks over its tokens, remembers where the values stand that a path
 leads to, and only those bytes are exchanged. Most payloads hold no such key, which a search for its bytes tells; a key
-can also be written with escapes, so a payload with any ``\u`` is walked over as well.
+can also be written with escapes, so a payload with any ``\u00`` is walked over as well.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Redactor:
         self._needles = [json.dumps(names[-1], ensure_ascii=False).encode() for names in named if names]
         self._has_needles = all(named)
         plain = all(_PLAIN.fullmatch(name) for names in named for name in names)
-        self._escape = b"\\u" if plain else b"\\"
+        self._escape = b"\\u00" if plain else b"\\"  # as every ASCII letter begins
 
     def redact(self, payload: bytes) -> bytes:
         """Return a payload with stand-ins; one that is no JSON, or has nothing to replace, as it is."""
