@@ -13,6 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from wsrecorder.core.player import Player
 from wsrecorder.core.playhead import MAX_SPEED
 from wsrecorder.core.step import Finished, Idle, More, Reread, Send, Step, Wait
+from wsrecorder.core.target import Place
+from wsrecorder.core.timeline import Timeline
 from wsrecorder.errors import UsageError
 
 
@@ -217,9 +219,12 @@ def test_a_step_over_a_late_row_does_not_drag_the_playhead_back() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, -1])
-def test_a_step_back_is_refused_with_a_word_on_seeking(rows: int) -> None:
-    with pytest.raises(UsageError, match="seek"):
+def test_less_than_one_is_refused_with_a_word_on_seeking(rows: int) -> None:
+    with pytest.raises(UsageError, match=f"a step of {rows} events") as caught:
         playing([1]).step(rows, 0)
+    assert "seek" in str(caught.value.hint)
+    with pytest.raises(UsageError, match=f"a burst of {rows} events"):
+        playing([1]).burst(rows)
 
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, math.nan])
@@ -279,7 +284,9 @@ def test_rows_read_for_a_pass_that_was_given_up_are_refused() -> None:
     player = playing([100])
     player.next_step(100)
     assert player.next_step(100) == More()
+    assert not player.is_rereading
     player.seek(50, 101)  # while the next batch was being read
+    assert player.is_rereading
     assert not player.feed([110, 120], 102)
     assert not player.end(102)
     assert player.next_step(102) == Reread(50)
@@ -304,6 +311,236 @@ def test_holding_puts_off_what_is_to_come() -> None:
     player = playing([100])
     player.hold(30, 70)
     assert player.next_step(70) == Wait(140)
+
+
+# Bursts
+
+
+def test_a_burst_sends_so_many_at_once_and_plays_on_from_there() -> None:
+    player = playing([100, 200, 300, 400])
+    player.burst(2)
+    assert player.next_step(10) == Send(0, 2)
+    assert player.was_owed
+    assert not player.is_paused
+    assert player.position(10) == 200
+    assert player.next_step(10) == Wait(110)
+    assert player.next_step(110) == Send(2, 3)
+    assert not player.was_owed
+
+
+def test_a_burst_while_paused_stays_paused() -> None:
+    player = playing([100, 200, 300])
+    player.pause(0)
+    player.burst(2)
+    assert player.next_step(0) == Send(0, 2)
+    assert player.next_step(0) == Idle()
+
+
+def test_a_pause_gives_up_what_is_left_of_a_burst_and_skips_nothing() -> None:
+    player = playing([1, 2, 3, 4, 5], max_rows=2)
+    player.burst(4)
+    assert player.next_step(0) == Send(0, 2)
+    player.pause(0)
+    assert player.next_step(0) == Idle()
+    player.resume(0)
+    assert player.next_step(10**9) == Send(2, 4)
+
+
+def test_a_step_gives_up_what_is_left_of_a_burst_but_not_of_another_step() -> None:
+    player = playing([1, 2, 3, 4, 5, 6], max_rows=1)
+    player.burst(5)
+    player.step(1, 0)
+    player.step(1, 0)
+    assert [player.next_step(0) for _ in range(3)] == [Send(0, 1), Send(1, 2), Idle()]
+
+
+def test_a_burst_at_maximum_speed_is_part_of_it() -> None:
+    player = playing([1, 2, 3], speed=MAX_SPEED)
+    player.burst(2)
+    assert player.next_step(0) == Send(0, 2)
+    assert player.next_step(0) == Send(2, 3)
+
+
+# Exact places
+
+
+def test_a_seek_can_begin_between_rows_of_one_time() -> None:
+    player = playing([100, 100, 100])
+    player.seek(100, 7, skip=2)
+    assert player.next_step(7) == Reread(100, 2)
+    player.feed([100], 7)
+    assert player.next_step(7) == Send(0, 1)
+
+
+def test_nothing_is_left_out_where_a_seek_goes_before_the_start() -> None:
+    player = playing([100], start_ns=50)
+    player.seek(10, 0, skip=3)
+    assert player.next_step(0) == Reread(50, 0)
+
+
+# A loop from A to B
+
+
+def looping(due_ns: list[int], a_ns: int, b_ns: int, **options: object) -> Player:
+    player = playing(due_ns, **options)
+    player.set_loop(a_ns, b_ns, 0)
+    return player
+
+
+def test_a_loop_turns_when_the_playhead_gets_to_its_end() -> None:
+    player = looping([10, 20, 30, 100], 0, 35)
+    assert player.ab == (0, 35)
+    assert player.next_step(31) == Send(0, 3)
+    assert player.next_step(31) == Wait(35)
+    assert player.next_step(35) == Reread(0)
+    assert player.position(35) == 0
+    assert player.passes == 2
+
+
+def test_a_loop_that_the_playhead_is_in_lets_it_go_on() -> None:
+    player = playing([10, 20, 30])
+    assert player.next_step(15) == Send(0, 1)
+    assert not player.set_loop(12, 25, 15)
+    assert player.next_step(20) == Send(1, 2)
+    assert player.next_step(25) == Reread(12)
+
+
+@pytest.mark.parametrize("ab", [(20, 30), (0, 10)])
+def test_a_loop_that_the_playhead_is_not_in_is_jumped_to(ab: tuple[int, int]) -> None:
+    player = playing([5, 100])
+    assert player.next_step(15) == Send(0, 1)
+    assert player.set_loop(*ab, 15)
+    assert player.next_step(15) == Reread(ab[0])
+
+
+def test_a_row_that_is_late_holds_the_playhead_before_a_loop() -> None:
+    player = playing([10, 50])
+    assert player.set_loop(20, 60, 30)  # the first row has not gone out yet
+    assert player.next_step(30) == Reread(20)
+
+
+def test_a_loop_taken_away_goes_on_past_its_end() -> None:
+    player = looping([10, 20, 30], 0, 25)
+    assert player.next_step(22) == Send(0, 2)
+    player.clear_loop(23)
+    assert player.ab is None
+    assert player.next_step(23) == Wait(30)
+    assert player.next_step(30) == Send(2, 3)
+
+
+def test_a_loop_turns_at_once_at_maximum_speed() -> None:
+    player = looping([10, 20, 30], 0, 25, speed=MAX_SPEED)
+    assert player.next_step(0) == Send(0, 2)
+    assert player.next_step(0) == Reread(0)
+
+
+def test_a_loop_past_the_last_row_waits_for_its_end() -> None:
+    player = looping([10], 0, 25)
+    assert player.next_step(10) == Send(0, 1)
+    player.end(12)
+    assert player.next_step(12) == Wait(25)
+    assert player.next_step(25) == Reread(0)
+
+
+def test_a_loop_set_after_the_end_leads_out_of_it() -> None:
+    player = playing([10])
+    player.next_step(10)
+    player.end(10)
+    assert player.next_step(10) == Finished()
+    assert not player.set_loop(5, 25, 100)
+    assert player.next_step(100) == Wait(115)
+    assert player.next_step(115) == Reread(5)
+
+
+def test_a_loop_in_a_silence_that_was_cut_ends_with_it() -> None:
+    player = Player()
+    player.resume(0)
+    player.next_step(0)
+    player.feed([10, 15], 0, elapsed_ns=[10, 1_000])
+    player.set_loop(0, 500, 0)
+    assert player.next_step(10) == Send(0, 1)
+    assert player.next_step(10) == Wait(15)
+    assert player.next_step(15) == Reread(0)
+
+
+def test_a_step_goes_round_a_loop() -> None:
+    player = looping([10, 20, 30], 0, 25)
+    player.step(3, 0)
+    assert player.next_step(0) == Send(0, 2)
+    assert player.next_step(0) == Reread(0)
+    player.feed([10, 20, 30], 0)
+    assert player.next_step(0) == Send(0, 1)
+    assert player.next_step(0) == Idle()
+
+
+def test_a_loop_does_not_turn_while_paused() -> None:
+    player = looping([10, 20], 0, 15)
+    player.step(1, 0)
+    assert player.next_step(0) == Send(0, 1)
+    assert player.next_step(10**6) == Idle()
+    player = looping([10], 0, 15)
+    player.step(1, 0)
+    assert player.next_step(0) == Send(0, 1)
+    player.end(0)
+    assert player.next_step(10**6) == Idle()
+
+
+@pytest.mark.parametrize("speed", [1.0, MAX_SPEED])
+def test_a_loop_without_a_row_rests_at_its_end(speed: float) -> None:
+    player = playing([10, 100], speed=speed)
+    player.set_loop(20, 50, 0)
+    assert player.next_step(0) == Reread(20)
+    player.feed([100], 0)
+    assert player.next_step(30) == Idle()
+    assert player.position(10**6) <= 50
+    player.clear_loop(10**6)
+    player.resume(10**6)
+    assert isinstance(player.next_step(10**9), Send)
+
+
+def test_a_step_in_a_loop_without_a_row_does_nothing() -> None:
+    player = playing([10, 100])
+    player.set_loop(20, 50, 0)
+    player.next_step(0)
+    player.feed([100], 0)
+    player.step(1, 0)
+    assert player.next_step(0) == Idle()
+    player.burst(2)
+    player.resume(0)
+    assert player.next_step(0) == Wait(30)  # what was owed is given up, the loop goes on
+
+
+def test_a_pass_that_a_seek_begins_behind_a_loop_is_left_alone() -> None:
+    player = looping([10, 20, 30, 40], 0, 25)
+    player.seek(30, 0)
+    player.next_step(0)
+    player.feed([30, 40], 0)
+    assert player.next_step(10) == Send(0, 2)
+    player.end(10)
+    assert player.next_step(10) == Finished()
+
+
+def test_a_seek_before_a_loop_runs_into_it() -> None:
+    player = looping([10, 20, 30, 40], 15, 35)
+    player.seek(0, 0)
+    player.next_step(0)
+    player.feed([10, 20, 30, 40], 0)
+    assert player.next_step(35) == Send(0, 3)
+    assert player.next_step(35) == Reread(15)
+
+
+@pytest.mark.parametrize("ab", [(20, 20), (30, 20), (0, 50)])
+def test_a_loop_without_length_is_refused_and_changes_nothing(ab: tuple[int, int]) -> None:
+    player = playing([100], start_ns=50)
+    with pytest.raises(UsageError, match="no length"):
+        player.set_loop(*ab, 0)
+    assert player.ab is None
+
+
+def test_a_loop_over_the_start_begins_at_it() -> None:
+    player = playing([100], start_ns=50)
+    player.set_loop(0, 80, 0)
+    assert player.ab == (50, 80)
 
 
 # Lateness
@@ -363,51 +600,126 @@ def test_whoever_waits_as_told_is_never_early_and_never_late(due: list[int], spe
 
 
 class AnyControls(RuleBasedStateMachine):
-    """No series of controls sends a row twice within a pass, leaves one out, or changes the order."""
+    """No series of controls sends a row twice within a pass, leaves one out, or changes the order.
+
+    The rows of the recording are told apart by their numbers, as several are of one time.
+    """
 
     @initialize(
-        due=st.lists(st.integers(0, 500), max_size=40).map(sorted),
-        speed=st.sampled_from([0.1, 1.0, 10.0, MAX_SPEED]),
-        loop=st.booleans(),
+        times=st.sampled_from([0, 10, 20]).flatmap(
+            lambda least: st.lists(st.integers(0, 500) | st.sampled_from([100, 200]), min_size=least, max_size=40).map(
+                sorted
+            )
+        ),
+        is_playing=st.booleans(),
+        speed=st.sampled_from([0.1, 1.0, 10.0, 1000.0, MAX_SPEED]),
+        at_end_loop=st.booleans(),
         start=st.integers(0, 300),
         max_rows=st.integers(1, 5),
+        max_gap=st.none() | st.integers(1, 50),
     )
-    def begin(self, due: list[int], speed: float, loop: bool, start: int, max_rows: int) -> None:
-        self.due = due
+    def begin(
+        self,
+        times: list[int],
+        is_playing: bool,
+        speed: float,
+        at_end_loop: bool,
+        start: int,
+        max_rows: int,
+        max_gap: int | None,
+    ) -> None:
+        self.times = times
         self.start = start
-        self.player = Player(start_ns=start, speed=speed, loop=loop, max_rows=max_rows)
+        self.max_gap = max_gap
+        self.player = Player(start_ns=start, speed=speed, loop=at_end_loop, max_rows=max_rows)
         self.wall = 1_000
+        self.timeline = Timeline(start)
         self.batch: list[int] = []  # the recording's rows that the player was fed last
         self.read_to = 0  # the edge's place in the recording
-        self.sent_to: int | None = None  # the row that must go out next, None before the first pass
-        self.first_due_after = 0
+        self.next_row = bisect_left(times, start)  # the row that must go out next
+        self.place = Place(start)  # the same, as the edge knows it
+        self.pass_place = self.place
+        self.asked: Place | None = self.place  # where a control has led, not yet begun
+        self.has_sent = False
         self.reading: int | None = None  # a read under way: rows asked for, not yet fed
         self.owed = 0
+        if is_playing:
+            self.player.resume(self.wall)
+
+    @property
+    def loop(self) -> tuple[int, int] | None:
+        """The loop that this pass is in."""
+        ab = self.player.ab
+        return None if ab is None or self.pass_place.session_ns >= ab[1] else ab
+
+    @property
+    def end_row(self) -> int:
+        """The row that this pass does not get to."""
+        return len(self.times) if self.loop is None else bisect_left(self.times, self.loop[1])
 
     def carry_out(self, step: Step) -> None:
         match step:
-            case Reread(from_ns):
-                assert from_ns >= self.start
-                self.read_to = self.sent_to = bisect_left(self.due, from_ns)
-                self.batch = []
+            case Reread(from_ns, skip):
+                self.begin_pass(Place(from_ns, skip))
             case Send(start, stop):
                 assert 0 <= start < stop <= len(self.batch)
-                assert self.batch[start:stop] == list(range(self.sent_to or 0, (self.sent_to or 0) + stop - start))
-                assert self.sent_to is not None
-                self.sent_to += stop - start
-                if self.player.is_paused:
+                assert self.batch[start:stop] == list(range(self.next_row, self.next_row + stop - start))
+                assert self.batch[stop - 1] < self.end_row
+                if self.owed:
                     assert stop - start <= self.owed
-                    self.owed -= stop - start
+                assert self.owed or not self.player.is_paused
+                assert self.player.was_owed == (self.owed > 0)
+                self.owed = max(0, self.owed - (stop - start))
+                self.place = self.place.behind(
+                    self.times[self.next_row : self.next_row + stop - start], stop - start - 1
+                )
+                self.next_row += stop - start
+                self.has_sent = True
+                assert self.place.row_in(self.times) == self.next_row
             case Finished():
-                assert self.player.is_stopped or self.sent_to == len(self.due)
+                assert self.player.is_stopped or self.next_row == len(self.times)
+                self.owed = 0
             case Wait(until_ns):
                 assert until_ns > self.wall
                 assert not self.player.is_paused
                 assert self.player.speed != MAX_SPEED
+                self.owed = 0 if self.is_resting else self.owed
+                assert not self.owed
             case Idle():
-                assert self.player.is_paused
+                self.owed = 0 if self.is_resting else self.owed
+                assert not self.owed
+                assert self.player.is_paused or self.is_resting
             case More():
-                assert self.sent_to == self.read_to
+                assert self.next_row == self.read_to
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether this pass goes through a loop in which there is nothing."""
+        ab = self.player.ab
+        return (
+            ab is not None and self.pass_place == Place(ab[0]) and not self.has_sent and self.next_row >= self.end_row
+        )
+
+    def begin_pass(self, place: Place) -> None:
+        """A pass begins: because a control asked for it, or because a loop turns at its end."""
+        assert place.session_ns >= self.start
+        if self.asked is not None:
+            assert place == self.asked
+        else:
+            assert self.next_row == self.end_row
+            if self.loop is not None:
+                assert place == Place(self.loop[0])
+                assert self.owed or not self.player.is_paused
+            else:
+                assert place == Place(self.start)
+                assert self.player.loop
+                self.owed = 0
+        self.asked = None
+        self.read_to = self.next_row = place.row_in(self.times)
+        self.pass_place = self.place = place
+        self.timeline = Timeline(place.session_ns, max_gap_ns=self.max_gap)
+        self.has_sent = False
+        self.batch = []
 
     @precondition(lambda self: self.reading is None)
     @rule(rows=st.integers(0, 7))
@@ -421,15 +733,19 @@ class AnyControls(RuleBasedStateMachine):
     @rule()
     def read(self) -> None:
         """A read comes to its end; controls may have come in between."""
-        rows = list(range(self.read_to, min(len(self.due), self.read_to + (self.reading or 0))))
+        rows = list(range(self.read_to, min(len(self.times), self.read_to + (self.reading or 0))))
         self.reading = None
-        if self.read_to == len(self.due):
-            self.player.end(self.wall)
-        elif self.player.feed([self.due[row] for row in rows], self.wall):
+        if self.read_to == len(self.times):
+            assert self.player.end(self.wall) == (self.asked is None)
+            return
+        placed = self.timeline.place([self.times[row] for row in rows])
+        is_taken = self.player.feed(placed.due_ns, self.wall, placed.elapsed_ns)
+        assert is_taken == (self.asked is None)
+        if is_taken:
             self.batch = rows
             self.read_to += len(rows)
 
-    @rule(times=st.integers(1, 30))
+    @rule(times=st.integers(1, 12))
     def run(self, times: int) -> None:
         """Do as told for a while, waiting included."""
         for _ in range(times):
@@ -442,6 +758,15 @@ class AnyControls(RuleBasedStateMachine):
             elif step == More():
                 self.reading = 3
 
+    @rule(times=st.integers(10, 40))
+    def run_on(self, times: int) -> None:
+        self.run(times)
+
+    @rule(times=st.integers(10, 40))
+    def play_on(self, times: int) -> None:
+        self.resume()
+        self.run(times)
+
     @rule(by=st.integers(0, 400))
     def time_passes(self, by: int) -> None:
         self.wall += by
@@ -449,11 +774,11 @@ class AnyControls(RuleBasedStateMachine):
     @rule()
     def pause(self) -> None:
         self.player.pause(self.wall)
+        self.owed = 0
 
     @rule()
     def resume(self) -> None:
         self.player.resume(self.wall)
-        self.owed = 10**9  # what is still owed goes out first, unpaused
 
     @rule(speed=st.sampled_from([0.1, 0.5, 1.0, 7.3, 1000.0, MAX_SPEED]))
     def set_speed(self, speed: float) -> None:
@@ -461,19 +786,62 @@ class AnyControls(RuleBasedStateMachine):
         self.player.set_speed(speed, self.wall)
         assert self.player.position(self.wall) == before
 
+    def jump(self, place: Place) -> None:
+        self.asked = place if place.session_ns >= self.start else Place(self.start)
+        self.place = self.asked
+        self.owed = 0
+        assert self.player.position(self.wall) == self.asked.session_ns
+
     @rule(to=st.integers(-10, 600))
     def seek(self, to: int) -> None:
         self.player.seek(to, self.wall)
-        assert self.player.position(self.wall) == max(to, self.start)
+        self.jump(Place(to))
+
+    @precondition(lambda self: self.times)
+    @rule(data=st.data())
+    def seek_row(self, data: st.DataObject) -> None:
+        """After a seek to a row that row goes out next, whatever others are of its time."""
+        row = data.draw(st.integers(0, len(self.times) - 1))
+        place = Place(self.times[0]).before(self.times, row)
+        assert place.row_in(self.times) == row
+        self.player.seek(place.session_ns, self.wall, place.skip)
+        self.jump(place)
+
+    @rule(rows=st.integers(1, 5))
+    def step_back(self, rows: int) -> None:
+        """A step back leads exactly so many rows back, or to the start."""
+        self.player.pause(self.wall)
+        place = self.place.back(self.times, rows) or Place(self.start)
+        row = max(self.place.row_in(self.times) - rows, bisect_left(self.times, self.start))
+        self.player.seek(place.session_ns, self.wall, place.skip)
+        self.jump(place)
+        assert self.place.row_in(self.times) == row
 
     @rule()
     def restart(self) -> None:
         self.player.restart(self.wall)
+        self.jump(Place(self.start))
 
     @rule(rows=st.integers(1, 9))
     def step(self, rows: int) -> None:
+        self.owed = rows + (self.owed if self.player.is_paused else 0)
         self.player.step(rows, self.wall)
+
+    @rule(rows=st.integers(1, 9))
+    def burst(self, rows: int) -> None:
+        self.player.burst(rows)
         self.owed += rows
+
+    @rule(a=st.integers(0, 250), length=st.integers(1, 200))
+    def set_loop(self, a: int, length: int) -> None:
+        if a + length <= self.start:
+            return
+        if self.player.set_loop(a, a + length, self.wall):
+            self.jump(Place(max(a, self.start)))
+
+    @rule()
+    def clear_loop(self) -> None:
+        self.player.clear_loop(self.wall)
 
     @rule(by=st.integers(0, 50))
     def hold(self, by: int) -> None:
@@ -482,10 +850,10 @@ class AnyControls(RuleBasedStateMachine):
         self.player.hold(since, self.wall)
 
     @rule(loop=st.booleans())
-    def set_loop(self, loop: bool) -> None:
+    def loop_at_the_end(self, loop: bool) -> None:
         self.player.loop = loop
 
-    @precondition(lambda self: self.wall > 3_000)
+    @precondition(lambda self: self.wall > 10_000)
     @rule()
     def stop(self) -> None:
         self.player.stop()
@@ -497,4 +865,4 @@ class AnyControls(RuleBasedStateMachine):
 
 
 TestAnyControls = AnyControls.TestCase
-TestAnyControls.settings = settings(max_examples=200, stateful_step_count=60)
+TestAnyControls.settings = settings(max_examples=300, stateful_step_count=80)
