@@ -102,7 +102,7 @@ class Playback:
         Raises:
             SessionError: A session cannot be read any further.
         """
-        self._is_running = True
+        self._is_running, self.is_over = True, False
         try:
             await self._run()
         except WsrecError as exc:

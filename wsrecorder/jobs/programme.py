@@ -130,9 +130,8 @@ class Programme:
 
     def ends_ns(self) -> int:
         """Return how far the sessions have come as of now, session time, ns."""
-        if not self.grows:
-            return self.end_ns
-        return self._stores[0].manifest().last_elapsed_ns
+        now = (m if m.sealed else store.manifest() for store, m in zip(self._stores, self._manifests, strict=True))
+        return max(manifest.identity.started_ns + manifest.last_elapsed_ns for manifest in now) - self._began_ns
 
     def batches(
         self, from_ns: int, stop_ns: int | None, types: frozenset[str] | None, skip: int = 0
