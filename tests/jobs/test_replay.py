@@ -34,7 +34,7 @@ from wsrecorder.clock import Clock, SystemClock, VirtualClock
 from wsrecorder.core.event import Opcode
 from wsrecorder.core.moment import parse_moment
 from wsrecorder.core.playhead import MAX_SPEED
-from wsrecorder.core.target import AtTime
+from wsrecorder.core.target import AtNote, AtTime
 from wsrecorder.errors import EndpointError, SegmentDamaged, UsageError
 from wsrecorder.jobs.programme import Programme
 from wsrecorder.jobs.replay import Replay, replay
@@ -255,6 +255,140 @@ async def test_a_client_that_leaves_does_not_end_the_playback_of_another(ten: St
         await running.over.wait()
         assert running.error is None
         assert running.report().frames_sent == 11
+
+
+# One for all that name a session
+
+
+async def test_clients_of_one_key_share_a_playhead_that_begins_with_the_first_of_them(ten: Store) -> None:
+    async with by_hand(ten) as (running, clock):
+        alone = await listen(running.url)
+        await alone.has(1)
+        clock.advance(4 * SECOND_NS)
+        await alone.has(5)
+        first = await listen(running.url + "?session=desk&from=1s&types=B&speed=2")
+        await first.has(1)
+        second = await listen(running.url + "?session=desk&speed=max")  # what the first one asked for holds
+        await running.endpoint.wait_for_clients(3)
+        clock.advance(2 * SECOND_NS)
+        await asyncio.gather(alone.has(7), first.has(3), second.has(2))
+        assert (ats(first.payloads), ats(second.payloads)) == ([1, 3, 5], [3, 5])
+        assert ats(alone.payloads) == list(range(7))
+        assert [playback.name for playback in running.playbacks] == ["shared", "session desk"]
+        assert running.playback("session desk").state.position_ns == 5 * SECOND_NS
+        assert running.playback() is running.playback("shared") is running.shared
+        with pytest.raises(UsageError, match='no playback "session other"') as caught:
+            running.playback("session other")
+        assert caught.value.hint == 'there are "shared", "session desk"'
+        assert (running.report().frames_sent, running.report().passes) == (10, 2)
+        assert running.state.frames_sent == 10
+
+
+async def test_each_key_has_a_playhead_of_its_own_also_beside_one_for_each_client(ten: Store) -> None:
+    async with by_hand(ten, per_client=True, wait_for=1) as (running, clock):
+        with pytest.raises(UsageError, match="0 playbacks"):
+            running.playback()
+        listeners = [await listen(running.url + query) for query in ("", "?session=a", "?session=b", "?session=a")]
+        await asyncio.gather(*(listener.has(1) for listener in listeners[:3]))
+        assert [playback.name for playback in running.playbacks] == ["client 1", "session a", "session b"]
+        running.playback("session b").pause()
+        with pytest.raises(UsageError, match="3 playbacks are here"):
+            running.playback()
+        clock.advance(2 * SECOND_NS)
+        await asyncio.gather(listeners[0].has(3), listeners[1].has(3), listeners[3].has(2))
+        assert ats(listeners[2].payloads) == [0]
+
+
+async def test_a_client_with_a_key_neither_begins_nor_disturbs_what_all_others_share(ten: Store) -> None:
+    async with by_hand(ten, wait_for=2) as (running, clock):
+        keyed = [await listen(running.url + "?session=a") for _ in range(2)]
+        await keyed[0].has(1)
+        one = await listen(running.url)
+        await running.endpoint.wait_for_clients(3)
+        clock.advance(3 * SECOND_NS)
+        await keyed[0].has(4)
+        assert running.playback("shared").state.status == "waiting"
+        assert one.frames == []
+        two = await listen(running.url)
+        await asyncio.gather(one.has(1), two.has(1))
+
+
+async def leave(listener: Listener) -> None:
+    assert listener.link is not None
+    await listener.link.close()
+
+
+async def test_a_key_is_kept_for_a_minute_after_the_last_client_has_left(ten: Store) -> None:
+    async with by_hand(ten, at_end=AtEnd.LOOP) as (running, clock):
+        first = await listen(running.url + "?session=a")
+        await first.has(1)
+        kept = running.playback("session a")
+        await leave(first)
+        await until(lambda: len(running.endpoint.clients) == 0 and clock.sleepers >= 2)
+        clock.advance(59 * SECOND_NS)
+        again = await listen(running.url + "?session=a")
+        await running.endpoint.wait_for_clients(1)
+        clock.advance(59 * SECOND_NS)
+        await again.has(1)
+        assert running.playback("session a") is kept
+        await leave(again)
+        await until(lambda: len(running.endpoint.clients) == 0 and clock.sleepers >= 2)
+        clock.advance(60 * SECOND_NS)
+        await until(lambda: kept.player.is_stopped)
+        assert running.playbacks == [running.shared]
+        assert running.report().frames_sent >= kept.state.frames_sent > 0
+        new = await listen(running.url + "?session=a")
+        await new.has(1)
+        assert running.playback("session a") is not kept
+
+
+async def test_the_end_comes_when_no_playhead_plays_any_more(ten: Store) -> None:
+    async with by_hand(ten, at_end=AtEnd.EXIT) as (running, clock):
+        keyed = await listen(running.url + "?session=a&from=5s")
+        await keyed.has(1)
+        clock.advance(SECOND_NS)
+        await keyed.has(2)
+        listener = await listen(running.url)
+        await listener.has(1)
+        clock.advance(4 * SECOND_NS)
+        assert (await keyed.closed()).code == 1000
+        assert not running.over.is_set()
+        clock.advance(6 * SECOND_NS)
+        await running.over.wait()
+        assert ats(listener.payloads) == list(range(10))
+
+
+async def test_at_the_end_those_of_a_key_are_closed_and_nobody_else(ten: Store) -> None:
+    async with by_hand(ten, at_end=AtEnd.CLOSE) as (running, _):
+        keyed = await listen(running.url + "?session=a&from=9s")
+        assert (await keyed.closed()).code == 1000
+        listener = await listen(running.url)
+        await listener.has(1)
+        again = await listen(running.url + "?session=a")  # it is still kept: played to its end
+        await running.endpoint.wait_for_clients(2)
+        await running.playback("session a").seek(AtTime(9 * SECOND_NS))
+        assert (await again.closed()).code == 1000
+        assert ats(again.payloads) == [9]
+        await until(lambda: len(running.endpoint.clients) == 1)
+
+
+async def test_a_key_that_asks_for_the_impossible_is_told_and_takes_nothing(ten: Store) -> None:
+    async with replaying(ten) as running:
+        bad = await listen(running.url + "?session=a&from=1h")
+        closed = await bad.closed()
+        assert (closed.code, bad.frames) == (1008, [])
+        assert running.playbacks == [running.shared]
+
+
+async def test_notes_are_those_of_the_one_session(tmp_path: Path, ten: Store) -> None:
+    other = session(tmp_path, [message(0)], who=identity("other"))
+    assert replaying([ten, other]).notes is None
+    running = replaying(ten)
+    assert running.notes is not None
+    assert running.stores == [ten]
+    running.notes.add("here", elapsed_ns=3 * SECOND_NS, received_ns=0, made_at_ns=0)
+    async with running:
+        assert await running.playback().seek(AtNote("here")) == 3 * SECOND_NS
 
 
 # Slow clients

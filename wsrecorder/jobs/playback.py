@@ -85,7 +85,6 @@ class Playback:
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()  # all that may go out has: what is next has to be waited for
         self._settled.set()
-        self._is_running = False
         self._is_kept_back = False
         self._lookup = Lookup(programme, types, start_ns, stop_ns, notes)
         self._seeking = asyncio.Lock()
@@ -102,14 +101,13 @@ class Playback:
         Raises:
             SessionError: A session cannot be read any further.
         """
-        self._is_running, self.is_over = True, False
+        self.is_over = False
         try:
             await self._run()
         except WsrecError as exc:
             self.error = exc
             raise
         finally:
-            self._is_running = False
             self._settled.set()
 
     async def _run(self) -> None:
@@ -282,7 +280,7 @@ class Playback:
 
     def _note_control(self) -> None:
         self.stream.pace.interrupt()  # what is measured are stretches without a control in them
-        if self._is_running:
+        if self.player.passes and self.error is None:  # else nothing will come of it for now
             self._settled.clear()
         self._changed.set()
 
