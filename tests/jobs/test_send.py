@@ -18,10 +18,12 @@ from wsrecorder.clock import Clock, SystemClock, VirtualClock
 from wsrecorder.core.alignment import Outcome
 from wsrecorder.core.event import Opcode
 from wsrecorder.errors import FeedError, SessionError, UsageError
+from wsrecorder.jobs.convert import ImportOptions, import_file
 from wsrecorder.jobs.send import send_session
 from wsrecorder.jobs.send_options import ConnectionReport, SendOptions, SendReport, WaitFor
 from wsrecorder.jobs.two_way_options import TwoWay
 from wsrecorder.net.transport import Closed, FeedOptions, Receiver
+from wsrecorder.store.library import open_store
 from wsrecorder.store.session import Store
 
 ASKED = [{"type": "subscribe", "channel": name, "id": n} for n, name in enumerate("ab")]
@@ -55,6 +57,17 @@ async def test_a_replay_of_the_session_answers_as_recorded(tmp_path: Path, mode:
         assert report.is_equal, report.to_dict()
         [other] = running.report().dialogues
         assert (other.matched, other.remaining) == (5, 0)
+
+
+@pytest.mark.parametrize("name", ["COINBASE.ws.28.0", "HUOBI_SWAP.ws.1.0"])
+async def test_a_replay_of_a_capture_answers_as_was_captured(captures: Path, tmp_path: Path, name: str) -> None:
+    if not (captures / name).exists():
+        pytest.skip(f"there is no {name}: set WSREC_CAPTURES to a folder that holds it")
+    store = open_store(import_file(ImportOptions(file=captures / name, library=tmp_path, name=name)).path)
+    async with talking(store) as running:
+        report = await sent(store, running.url, match="exact", timeout_s=20.0)
+    assert report.is_equal, report.to_dict()
+    assert report.connections[0].received > 1_000
 
 
 async def test_each_connection_of_a_session_is_one_again(tmp_path: Path) -> None:
