@@ -9,7 +9,7 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import analysing, console, recording, replaying, tapping
+from benchmarks import analysing, console, controlling, recording, replaying, tapping
 from benchmarks.figure import Figure, markdown
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -29,6 +29,8 @@ Measured on {machine} with {versions}.
 - **memory**: resident set, ten samples a second.
 - **replay**: `wsrec replay --speed max` from Parquet to raw sockets that look at nothing; from the first byte to the
   last.
+- **controls**: through HTTP, as the page does it. A seek is timed from the request to the first byte at the client; it
+  is paused, and told the state of the place first (`--prime last`). Runs with and without the console take turns.
 - **tap**: the blast goes to a raw socket that looks at nothing, through the proxy and without it; for latency the same
   paced frame goes to two clients at once, one of them through the tap. `mitmdump` is taken from the path, or from
   `WSREC_MITMDUMP`.
@@ -67,7 +69,7 @@ def main() -> int:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="wsrec-bench-") as name:
         folder = Path(name)
-        for module in (recording, replaying, tapping, analysing, console):
+        for module in (recording, replaying, controlling, tapping, analysing, console):
             figures += module.figures(folder)
             print(markdown(figures), flush=True)
     page = _TEXT.format(

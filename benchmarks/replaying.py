@@ -13,6 +13,8 @@ from benchmarks.figure import Figure
 from benchmarks.load import payloads
 from benchmarks.processes import Memory, free_port, result_of, started, wsrec
 
+__all__ = ["drained", "figures", "late", "make_session", "percentile", "wire_bytes"]
+
 CLIENTS = 100
 PASSES = 5
 TOGETHER = 65_536
@@ -27,7 +29,7 @@ def figures(folder: Path) -> list[Figure]:
     return [*_throughput(session, folder), *_fan_out(folder), *_lateness(folder), *_first_frame(session, folder)]
 
 
-def _wire_bytes(session: Path) -> tuple[int, int]:
+def wire_bytes(session: Path) -> tuple[int, int]:
     """Return frames of a session and their bytes on the wire."""
     count = size = 0
     for segment in sorted((session / "events").glob("*.parquet")):
@@ -38,11 +40,22 @@ def _wire_bytes(session: Path) -> tuple[int, int]:
     return count, size
 
 
-def _drained(session: Path, folder: Path, clients: int, size: int) -> tuple[float, Memory]:
-    """Replay at full speed, over and over, until each client has taken ``size`` bytes."""
+def drained(session: Path, folder: Path, clients: int, size: int, *extra: str) -> tuple[float, Memory]:
+    """Replay at full speed, over and over, until each client has taken ``size`` bytes.
+
+    Args:
+        session: What is replayed.
+        folder: Where the log goes.
+        clients: How many connect.
+        size: Bytes on the wire.
+        *extra: Options of the replay.
+
+    Returns:
+        Seconds from the first byte to the last, and the replay's memory.
+    """
     port = free_port()
     command = ("replay", str(session), "--port", str(port), "--speed", "max", "--verbatim", "--quiet", "--loop")
-    with wsrec(*command, "--wait-for", str(clients), log=folder / "replay.log") as process:
+    with wsrec(*command, "--wait-for", str(clients), *extra, log=folder / "replay.log") as process:
         memory = Memory(process.pid)
         with started("benchmarks.load", "drain", str(port), str(clients), str(size)) as client:
             took_s = float(result_of(client))
@@ -51,8 +64,8 @@ def _drained(session: Path, folder: Path, clients: int, size: int) -> tuple[floa
 
 
 def _throughput(session: Path, folder: Path) -> list[Figure]:
-    frames, size = _wire_bytes(session)
-    took_s, memory = _drained(session, folder, 1, PASSES * size)
+    frames, size = wire_bytes(session)
+    took_s, memory = drained(session, folder, 1, PASSES * size)
     rate = PASSES * frames / took_s
     plain = _broadcast(1, 100_000)
     return [
@@ -89,9 +102,9 @@ def _broadcast(clients: int, count: int) -> float:
 
 
 def _fan_out(folder: Path) -> list[Figure]:
-    session = _make_session(folder, "together", TOGETHER, interval_ns=0)
-    frames, size = _wire_bytes(session)
-    took_s, _ = _drained(session, folder, CLIENTS, PASSES * size)
+    session = make_session(folder, "together", TOGETHER, interval_ns=0)
+    frames, size = wire_bytes(session)
+    took_s, _ = drained(session, folder, CLIENTS, PASSES * size)
     rate = CLIENTS * PASSES * frames / took_s
     plain = _broadcast(CLIENTS, PEER_BROADCASTS)
     return [
@@ -106,7 +119,7 @@ def _fan_out(folder: Path) -> list[Figure]:
     ]
 
 
-def _make_session(folder: Path, name: str, count: int, interval_ns: int) -> Path:
+def make_session(folder: Path, name: str, count: int, interval_ns: int) -> Path:
     """Write a session of simulated payloads at an even pace, through the recorder's own core and store."""
     from wsrecorder.core.dialect import ENGINE, EnvelopeReader
     from wsrecorder.core.event import Opcode
@@ -137,7 +150,7 @@ def _make_session(folder: Path, name: str, count: int, interval_ns: int) -> Path
 def _lateness(folder: Path) -> list[Figure]:
     interval_ns = 10**9 // RATE
     count = RATE * LATENESS_S
-    session = _make_session(folder, "even", count, interval_ns)
+    session = make_session(folder, "even", count, interval_ns)
     port = free_port()
     ours, plain = folder / "ours.times", folder / "plain.times"
     with (
@@ -150,16 +163,16 @@ def _lateness(folder: Path) -> list[Figure]:
         started("benchmarks.load", "arrivals", result_of(server), str(count), str(plain)) as client,
     ):
         client.wait()
-    own, bare = _late(ours, interval_ns), _late(plain, interval_ns)
+    own, bare = late(ours, interval_ns), late(plain, interval_ns)
     drift_ms = (_mean(own[-count // 10 :]) - _mean(own[: count // 10])) / 1e6
     return [
         Figure(
             f"lateness at a client, {RATE:,} frames/s at `--speed 1`, p50 / p99",
-            f"{_percentile(own, 50):.2f} / {_percentile(own, 99):.2f} ms",
-            f"bare `loop.call_at` {_percentile(bare, 50):.2f} / {_percentile(bare, 99):.2f} ms",
-            f"p99 {_percentile(own, 99) / _percentile(bare, 99):.2f}×",
+            f"{percentile(own, 50):.2f} / {percentile(own, 99):.2f} ms",
+            f"bare `loop.call_at` {percentile(bare, 50):.2f} / {percentile(bare, 99):.2f} ms",
+            f"p99 {percentile(own, 99) / percentile(bare, 99):.2f}×",
             "p99 at most 1.5×",
-            _percentile(own, 99) <= 1.5 * _percentile(bare, 99),
+            percentile(own, 99) <= 1.5 * percentile(bare, 99),
         ),
         Figure(
             f"drift over {LATENESS_S} s: mean lateness of the last tenth less that of the first",
@@ -172,7 +185,7 @@ def _lateness(folder: Path) -> list[Figure]:
     ]
 
 
-def _late(path: Path, interval_ns: int) -> list[int]:
+def late(path: Path, interval_ns: int) -> list[int]:
     """Return how late each frame was against an even pace; the most punctual one sets it."""
     times = array("q")
     times.frombytes(path.read_bytes())
@@ -181,7 +194,7 @@ def _late(path: Path, interval_ns: int) -> list[int]:
     return [offset - least for offset in offsets]
 
 
-def _percentile(values: list[int], percent: float) -> float:
+def percentile(values: list[int], percent: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, round(len(ordered) * percent / 100))] / 1e6
 

@@ -1,0 +1,175 @@
+"""What it costs to control a replay, and how soon a seek is answered."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figure import Figure
+from benchmarks.load import connect
+from benchmarks.long_session import RATE as LONG_RATE
+from benchmarks.long_session import make_long_session
+from benchmarks.processes import free_port, started, wsrec
+from benchmarks.replaying import drained, late, make_session, percentile, wire_bytes
+
+__all__ = ["figures"]
+
+_LONG = 3_000_000
+_PLACES = (0.9, 0.1, 0.55, 0.31, 0.72, 0.05, 0.97, 0.43, 0.2, 0.66)
+_QUIET_S = 0.3
+_CALLS = 1_000
+_RATE = 1_000
+_PACED_S = 30
+_TURNS = 2
+
+
+def figures(folder: Path) -> list[Figure]:
+    """Measure controls on sessions that are made in ``folder``."""
+    return [*_seek(folder), *_calls(folder), *_attached(folder)]
+
+
+def _ask(port: int, path: str, body: dict[str, Any] | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/{path}", data=data, headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read())
+
+
+def _ask_patiently(port: int, path: str) -> Any:
+    for _ in range(100):
+        try:
+            return _ask(port, path)
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"the console on port {port} does not answer")
+
+
+def _seek(folder: Path) -> list[Figure]:
+    session = make_long_session(folder / "seek", _LONG)
+    length_ns = _LONG * 10**9 // LONG_RATE
+    port, console_port = free_port(), free_port()
+    command = ("replay", str(session), "--port", str(port), "--console-port", str(console_port), "--quiet")
+    with wsrec(*command, log=folder / "seek.log"):
+        connection, _ = connect(port)
+        _ask_patiently(console_port, "state")
+        _ask(console_port, "pause", {})
+        _let_quiet(connection)
+        times_s = [_seek_once(connection, console_port, round(place * length_ns)) for place in _PLACES]
+        connection.close()
+    cold_s, warm_s = times_s[0], sorted(times_s[1:])
+    return [
+        Figure(
+            f"seek in {_LONG / 1e6:.0f} M events until the first frame at the client, state told first: "
+            f"median and longest of {len(warm_s)}",
+            f"{warm_s[len(warm_s) // 2] * 1e3:.0f} / {warm_s[-1] * 1e3:.0f} ms",
+            f"the first one, nothing yet looked at: {cold_s * 1e3:.0f} ms",
+            "–",
+            "under 300 ms",
+            warm_s[-1] < 0.3,
+        )
+    ]
+
+
+def _let_quiet(connection: socket.socket) -> None:
+    while select.select([connection], [], [], _QUIET_S)[0]:
+        if not connection.recv(1 << 20):
+            raise RuntimeError("the replay has closed the connection")
+
+
+def _seek_once(connection: socket.socket, console_port: int, place_ns: int) -> float:
+    began = time.perf_counter()
+    asking = threading.Thread(target=_ask, args=(console_port, "seek", {"ns": place_ns}))
+    asking.start()
+    if not select.select([connection], [], [], 60)[0]:
+        raise RuntimeError("nothing came after a seek")
+    took_s = time.perf_counter() - began
+    asking.join()
+    _let_quiet(connection)
+    return took_s
+
+
+def _calls(folder: Path) -> list[Figure]:
+    session = make_session(folder, "paced", _RATE * _PACED_S, interval_ns=10**9 // _RATE)
+    alone, called = [], []
+    for _ in range(_TURNS):  # in turns: what else the machine does falls upon both
+        alone += _paced(session, folder, calls=0)
+        called += _paced(session, folder, calls=_CALLS)
+    ours, plain = percentile(called, 99), percentile(alone, 99)
+    return [
+        Figure(
+            f"lateness p99 at a client, {_RATE:,} frames/s, during {_CALLS:,} control calls in {_PACED_S} s",
+            f"{ours:.2f} ms",
+            f"without a call {plain:.2f} ms",
+            f"{ours / plain:.2f}×",
+            "at most 1.2×",
+            ours <= 1.2 * plain,
+        )
+    ]
+
+
+def _paced(session: Path, folder: Path, *, calls: int) -> list[int]:
+    """Return how late each frame was at a client while controls are called at an even pace, ns."""
+    port, console_port, times = free_port(), free_port(), folder / "paced.times"
+    command = ("replay", str(session), "--port", str(port), "--console-port", str(console_port), "--verbatim")
+    with wsrec(*command, "--quiet", "--wait-for", "1", log=folder / "paced.log"):
+        _ask_patiently(console_port, "state")
+        with started("benchmarks.load", "arrivals", str(port), str(_RATE * _PACED_S), str(times)) as client:
+            began = time.monotonic()
+            for number in range(calls):
+                time.sleep(max(0.0, began + number * (_PACED_S - 1) / calls - time.monotonic()))
+                _ask(console_port, *(("speed", {"speed": 1}) if number % 2 else ("resume", {})))
+            client.wait()
+    return late(times, 10**9 // _RATE)
+
+
+def _attached(folder: Path) -> list[Figure]:
+    session = max(folder.glob("*-picows*"), default=None) or max(folder.glob("*-websockets*"))
+    frames, size = wire_bytes(session)
+    alone_s = attached_s = 0.0
+    for _ in range(_TURNS):
+        alone_s += drained(session, folder, 1, 2 * size, "--no-console")[0]
+        console_port = free_port()
+        with _listening(console_port):
+            attached_s += drained(session, folder, 1, 2 * size, "--console-port", str(console_port))[0]
+    rate, plain = (2 * _TURNS * frames / seconds for seconds in (attached_s, alone_s))
+    return [
+        Figure(
+            "replay at `--speed max` with the console attached and its stream of states read",
+            f"{rate:,.0f} frames/s",
+            f"without a console {plain:,.0f}/s",
+            f"{rate / plain:.2f}×",
+            "at least 0.9×",
+            rate >= 0.9 * plain,
+        )
+    ]
+
+
+@contextmanager
+def _listening(console_port: int) -> Iterator[None]:
+    """Read the stream of states, as soon as there is one and until the block is left."""
+    is_over = threading.Event()
+
+    def read() -> None:
+        while not is_over.is_set():
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{console_port}/api/stream", timeout=5) as stream:
+                    while not is_over.is_set() and stream.readline():
+                        pass
+            except OSError:
+                is_over.wait(0.05)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    yield
+    is_over.set()
+    thread.join(timeout=10)
