@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
 
 from wsrecorder.analysis.session import Session
 from wsrecorder.clock import Clock, SystemClock, VirtualClock
 from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.event import Kind
-from wsrecorder.core.fault import parse_faults
-from wsrecorder.core.moment import parse_duration, parse_moment
-from wsrecorder.core.playhead import parse_speed
+from wsrecorder.core.moment import parse_moment
 from wsrecorder.core.recorder import Limits, Retry
-from wsrecorder.core.timeline import Axis
 from wsrecorder.errors import UsageError
 from wsrecorder.jobs.play import Play, PlayOptions
 from wsrecorder.jobs.record import record_feeds
 from wsrecorder.jobs.record_options import RecordOptions
 from wsrecorder.jobs.replay import Replay
-from wsrecorder.jobs.replay_options import AtEnd, Prime, ReplayOptions
-from wsrecorder.net.endpoint_options import SlowClient
+from wsrecorder.jobs.replay_arguments import duration_ns_of, replay_options, speed_of, words_of
 from wsrecorder.net.transport import FeedOptions, choose_transport
 from wsrecorder.store.library import Library, library_path, open_store
 from wsrecorder.store.session import Store
 
 __all__ = ["play", "record", "serve"]
-
-_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 async def record(
@@ -81,7 +72,7 @@ async def record(
             recorded is sealed then.
         StorageError: The disk refuses; what was written before is intact.
     """
-    duration_ns = None if duration is None else _duration_ns(duration)
+    duration_ns = None if duration is None else duration_ns_of(duration)
     if duration_ns == 0 or (max_events is not None and max_events < 1):
         raise UsageError("a recording of nothing was asked for", hint="give a duration above 0, and max_events from 1")
     options = RecordOptions(
@@ -90,8 +81,8 @@ async def record(
         name=name,
         into=None if into is None else Path(into),
         send=tuple(send),
-        retry=Retry(first_s=_duration_ns(reconnect) / 1e9),
-        stall_s=_duration_ns(stall) / 1e9,
+        retry=Retry(first_s=duration_ns_of(reconnect) / 1e9),
+        stall_s=duration_ns_of(stall) / 1e9,
         limits=Limits(max_events=max_events, duration_ns=duration_ns),
         dialect=dialect,
         transport=choose_transport(),
@@ -175,29 +166,11 @@ def serve(
         SessionError: A session is not there or cannot be read.
         EndpointError: The address or port cannot be had (on entering the context).
     """
-    options = ReplayOptions(
-        host=host,
-        port=port,
-        path=path,
-        speed=_speed(speed),
-        axis=_one_of(Axis, clock, "clock"),
-        max_gap_ns=None if max_gap is None else _duration_ns(max_gap),
-        start=None if start is None else parse_moment(start),
-        end=None if end is None else parse_moment(end),
-        types=None if types is None else _words(types),
-        exclude=_words(exclude),
-        where=where,
-        verbatim=verbatim,
-        restamp=restamp,
-        per_client=per_client,
-        wait_for=wait_for,
-        slow_client=None if slow_client is None else _one_of(SlowClient, slow_client, "slow_client"),
-        client_buffer_bytes=client_buffer,
-        at_end=_one_of(AtEnd, at_end, "at_end"),
-        prime=_one_of(Prime, prime, "prime"),
-        faults=parse_faults(faults),
-        seed=seed,
-    )
+    options = replay_options(
+        host=host, port=port, path=path, speed=speed, clock=clock, max_gap=max_gap, start=start, end=end, types=types,
+        exclude=exclude, where=where, verbatim=verbatim, restamp=restamp, per_client=per_client, wait_for=wait_for,
+        slow_client=slow_client, client_buffer=client_buffer, at_end=at_end, prime=prime, faults=faults, seed=seed,
+    )  # fmt: skip
     return Replay([_store(session, library_path(library)) for session in sessions], options, SystemClock())
 
 
@@ -248,11 +221,11 @@ def play(
     """
     several = [sessions] if isinstance(sessions, (Session, str, Path)) else list(sessions)
     options = PlayOptions(
-        speed=_speed(speed),
+        speed=speed_of(speed),
         start=None if start is None else parse_moment(start),
         end=None if end is None else parse_moment(end),
-        types=None if types is None else _words(types),
-        exclude=_words(exclude),
+        types=None if types is None else words_of(types),
+        exclude=words_of(exclude),
         kinds=None if kinds is None else frozenset(kinds),
         where=where,
     )
@@ -260,32 +233,5 @@ def play(
     return Play(stores, options, VirtualClock() if clock is None else clock)
 
 
-def _speed(speed: float | str) -> float:
-    return parse_speed(str(speed)) if speed != math.inf else math.inf
-
-
 def _store(session: Session | str | Path, library: Path) -> Store:
     return session.store if isinstance(session, Session) else Library(library).find(str(session))
-
-
-def _duration_ns(duration: str | float) -> int:
-    """Return a duration, given as text or in seconds, as ns."""
-    if isinstance(duration, str):
-        return parse_duration(duration)
-    if not 0 <= duration < math.inf:
-        raise UsageError(f"{duration} is not a duration", hint="give seconds from 0, or text such as 1m30s")
-    return round(duration * 1e9)
-
-
-def _words(words: Iterable[str]) -> frozenset[str]:
-    # A text is a series of letters too, which nobody means.
-    return frozenset(words.split(",") if isinstance(words, str) else words)
-
-
-def _one_of(choices: type[_Choice], word: str, what: str) -> _Choice:
-    try:
-        return choices(word)
-    except ValueError:
-        raise UsageError(
-            f"{what} cannot be {word!r}", hint=f"give one of {', '.join(choice.value for choice in choices)}"
-        ) from None
