@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["pytester"]  # for tests/testing; pytest takes it from the topmost conftest alone
+
 PROJECT = Path(__file__).parents[1]
 
 # "ci" finds the same examples each time, so that a red run is the change's doing and can be had again; new ones are
