@@ -221,14 +221,16 @@ export class Table {
     const playback = chosenPlayback(this.store.value);
     const ns = positionNow(this.store.value, performance.now());
     if (!playback) return { index: null, ns, isPlayed: false };
+    // An event at the very place of a playhead that was set there is yet to come.
+    const isSet = playback.seq === null;
     let index = null;
     for (let at = first; at < first + this.fitting; at += 1) {
       const event = this.pages.row(at);
-      if (!event || event.elapsed_ns > ns) break;
+      if (!event || event.elapsed_ns > ns || (isSet && event.elapsed_ns === ns)) break;
       index = at;
       if (event.seq === playback.seq && event.elapsed_ns === playback.position_ns) break; // of several at one time
     }
     const isLastSeen = index === first + this.fitting - 1;
-    return { index: isLastSeen && index < this.pages.total - 1 ? null : index, ns, isPlayed: true };
+    return { index: isLastSeen && index < this.pages.total - 1 ? null : index, ns: isSet ? ns - 1 : ns, isPlayed: true };
   }
 }

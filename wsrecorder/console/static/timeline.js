@@ -75,7 +75,13 @@ export class Timeline {
   nsAt(x) {
     const { from, to } = this.shown;
     const ns = from + ((x - PADDING) / this.width) * (to - from);
-    return Math.round(Math.min(Math.max(ns, this.whole.from), this.whole.to));
+    return this.inside(Math.round(ns));
+  }
+
+  /** @param {number} ns @returns {number} the same, or the first or last place of the session */
+  inside(ns) {
+    const { state } = this.store.value;
+    return Math.min(Math.max(ns, state?.start_ns ?? 0), state?.end_ns ?? 0);
   }
 
   /** Show the whole session again. */
@@ -214,7 +220,7 @@ export class Timeline {
   #key(event) {
     const { from, to } = this.shown;
     const now = this.dragged ?? positionNow(this.store.value, performance.now());
-    const seek = (ns) => this.controls.seek(Math.min(Math.max(ns, this.whole.from), this.whole.to));
+    const seek = (ns) => this.controls.seek(this.inside(ns));
     const step = ((to - from) / 100) * (event.shiftKey ? 10 : 1);
     const moves = {
       ArrowLeft: () => seek(now - step), ArrowRight: () => seek(now + step),
