@@ -99,35 +99,33 @@ def _replay(library: Path) -> Iterator[tuple[str, str]]:
         process.wait(timeout=30)
 
 
-def _playing(page: Page) -> None:
-    """Add a note and a loop, play on behind the gap, until positions are open."""
+def _drag(page: Page, start: float, end: float) -> None:
     box = page.locator("#track").bounding_box()
     assert box is not None
+    page.mouse.move(box["x"] + start * box["width"], box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + end * box["width"], box["y"] + 50, steps=4)
+    page.mouse.up()
 
-    def drag(start: float, end: float) -> None:
-        page.mouse.move(box["x"] + start * box["width"], box["y"] + 50)
-        page.mouse.down()
-        page.mouse.move(box["x"] + end * box["width"], box["y"] + 50, steps=4)
-        page.mouse.up()
 
-    drag(0.2, 0.33)
-    page.click("#tab-notes")
-    page.fill("#note-text", "spread widened")
-    page.get_by_role("button", name="Add").click()
-    page.wait_for_selector("#panel-notes .link")
-    page.click("#tab-state")
-    drag(0.5, 0.62)
-    page.wait_for_selector("#panel-state tbody tr >> nth=2", timeout=60_000)
+def _playing(page: Page) -> None:
+    """Mark a loop behind the gap and play in it, until positions are open."""
+    page.keyboard.down("Shift")
+    _drag(page, 0.62, 0.85)
+    page.keyboard.up("Shift")
+    _drag(page, 0.5, 0.64)
+    page.wait_for_selector("#panel-state .first >> nth=2", timeout=60_000)
+    page.wait_for_selector(".row.playhead")
 
 
 def _event(page: Page) -> None:
-    """Pause behind the gap and choose an order."""
+    """Pause at the gap and choose an order behind it."""
     page.click("#play")
+    page.click("#loop")
     page.focus("#track")
-    page.fill("#text", "POSITION_OPEN")
-    page.wait_for_selector(".row:not(.pending)")
-    page.locator(".row:has-text('POSITION_OPEN')").first.click()
-    page.click("#clear")
+    page.keyboard.press("Escape")
+    _drag(page, 0.5, 0.583)
+    page.locator(".row.after-gap + .row").click()
     page.get_by_role("button", name="Seek here").click()
     page.click("#follow")
     page.wait_for_selector(".row.playhead")

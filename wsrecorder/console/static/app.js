@@ -50,7 +50,7 @@ const transport = makeTransport(store, controls);
 const timeline = new Timeline(store, controls);
 const filter = makeFilter(store, controls);
 const table = new Table(store, { onFilterError: filter.showFieldError });
-makeFollow(store, table);
+const follow = makeFollow(store, table);
 makeTabs(store, [
   makePayloadPanel(store, controls),
   makeStatePanel(store),
@@ -73,7 +73,8 @@ function move(nowMs) {
   timeline.drawMoving();
   if (positionNs !== shownNs) {
     shownNs = positionNs;
-    table.redraw();
+    follow.tick(positionNs);
+    table.fill();
   }
   if (nowMs - announcedMs > ANNOUNCE_MS) {
     announcedMs = nowMs;

@@ -44,7 +44,7 @@ export class Table {
       setText(byId("time-mode"), inUtc ? "UTC" : "elapsed");
       this.grid.classList.toggle("utc-time", inUtc);
     });
-    store.watch(({ selected, inUtc, link }) => [selected, inUtc, link], () => this.redraw());
+    store.watch((value) => [value.selected, value.inUtc, value.link, chosenPlayback(value)?.seq], () => this.redraw());
     store.watch(({ link, state }) => link === "live" && Boolean(state), (isHere) => {
       if (isHere) this.reload(true);
     });
@@ -192,11 +192,12 @@ export class Table {
   redraw() {
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
-      this.#fill();
+      this.fill();
     });
   }
 
-  #fill() {
+  /** Fill the rows now. */
+  fill() {
     const first = Math.floor(this.top / ROW);
     const { pages } = this;
     if (pages.total && !this.failed) pages.want(first - AHEAD, first + this.fitting + AHEAD);
