@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from wsrecorder.clock import SystemClock
+from wsrecorder.clock import Clock, SystemClock
 from wsrecorder.console.options import ConsoleOptions
 from wsrecorder.console.scene import Scene
 from wsrecorder.console.server import Console
@@ -89,10 +89,9 @@ class Follower:
         return self.states[-1]
 
     async def ended(self) -> bool:
-        """Return once nothing more can come."""
+        """Return once nothing more can come, and whether that was said: a stream that is cut has no last chunk."""
         async with asyncio.timeout(20):
-            await self._reader.read()
-        return True
+            return (await self._reader.read()).endswith(b"0\r\n\r\n")
 
     def leave(self) -> None:
         self._writer.close()
@@ -110,9 +109,14 @@ async def following(asker: Asker) -> AsyncIterator[Follower]:
 
 @asynccontextmanager
 async def console_of(
-    stores: Sequence[Store], *, replay: Replay | None = None, library: Path | None = None, **options: Any
+    stores: Sequence[Store],
+    *,
+    replay: Replay | None = None,
+    library: Path | None = None,
+    clock: Clock | None = None,
+    **options: Any,
 ) -> AsyncIterator[Asker]:
     """Serve a console on a free port."""
-    scene = Scene(stores, replay=replay, library=library, clock=SystemClock())
+    scene = Scene(stores, replay=replay, library=library, clock=clock or SystemClock())
     async with Console(scene, ConsoleOptions(**{"port": 0, **options})) as console:
         yield Asker(console)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.console.asked import Asker, Reply, console_of, following
 from tests.jobs.replays import ats, listen, message, session, until
-from wsrecorder.clock import SystemClock
+from wsrecorder.clock import SystemClock, VirtualClock
 from wsrecorder.jobs.replay import Replay
 from wsrecorder.jobs.replay_options import ReplayOptions
 
@@ -235,11 +235,18 @@ async def test_faults_are_set_and_counted(tmp_path: Path) -> None:
 
 
 async def test_who_follows_hears_of_a_control_at_once(tmp_path: Path) -> None:
-    async with replayed(tmp_path) as (asker, _), following(asker) as follower:
-        await follower.next()
-        await asker.post("/api/seek", {"ns": 400 * SECOND_NS})
-        while (await follower.next())["playbacks"][0]["position_ns"] != 400 * SECOND_NS:
-            pass
+    stores = [session(tmp_path, [message(10.0 * n) for n in range(100)])]
+    async with Replay(stores, ReplayOptions(port=0, wait_for=0), SystemClock()) as replay:
+        replay.playback().pause()
+        # For the console no time passes, so no tick of its own can tell.
+        async with (
+            console_of(stores, replay=replay, clock=VirtualClock(is_jumping=False)) as asker,
+            following(asker) as follower,
+        ):
+            await follower.next()
+            await asker.post("/api/seek", {"ns": 400 * SECOND_NS})
+            while (await follower.next())["playbacks"][0]["position_ns"] != 400 * SECOND_NS:
+                pass
 
 
 async def test_a_note_is_made_at_the_playhead(tmp_path: Path) -> None:

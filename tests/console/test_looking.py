@@ -66,6 +66,7 @@ async def test_events_are_filtered_by_type_text_and_expression(tmp_path: Path) -
 async def test_a_page_begins_at_a_moment_or_an_event(tmp_path: Path) -> None:
     async with console_of([session(tmp_path, events())]) as asker:
         assert (await asker.get("/api/events", at_ns=5 * SECOND_NS, rows=1)).json["first"] == 51
+        assert (await asker.get("/api/events", at_ns=5 * SECOND_NS, before=20, rows=1)).json["first"] == 31
         assert (await asker.get("/api/events", at_seq=51, before=20, rows=1)).json["first"] == 31
         assert (await asker.get("/api/events", at_seq=51, types="B", rows=1)).json["rows"][0]["seq"] == 52
         assert (await asker.get("/api/events", at_ns=0, before=20, rows=1)).json["first"] == 0

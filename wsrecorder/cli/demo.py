@@ -149,6 +149,7 @@ def _say_what_next(library: Path) -> None:
     for command, what in (
         (f"wsrec replay latest --speed 10{where}", "the same on ws://127.0.0.1:8000/ws/, for your frontend"),
         (f'wsrec sql "from events limit 5"{where}', "questions of your own"),
+        (f"wsrec open latest{where}", "the session on a page in the browser"),
         (f"wsrec info latest{where}", "the facts of the session"),
         ("wsrec record ws://HOST:PORT/ws/ --name engine", "your own feed"),
     ):
