@@ -23,7 +23,7 @@ from benchmarks.replaying import drained, late, make_session, percentile, wire_b
 __all__ = ["figures"]
 
 _LONG = 3_000_000
-_PLACES = (0.9, 0.1, 0.55, 0.31, 0.72, 0.05, 0.97, 0.43, 0.2, 0.66)
+_PLACES = (0.99, 0.9, 0.1, 0.55, 0.31, 0.72, 0.05, 0.97, 0.43, 0.2, 0.66)  # the first one has it all gone through
 _QUIET_S = 0.3
 _CALLS = 1_000
 _RATE = 1_000
@@ -72,7 +72,7 @@ def _seek(folder: Path) -> list[Figure]:
             f"seek in {_LONG / 1e6:.0f} M events until the first frame at the client, state told first: "
             f"median and longest of {len(warm_s)}",
             f"{warm_s[len(warm_s) // 2] * 1e3:.0f} / {warm_s[-1] * 1e3:.0f} ms",
-            f"the first one, nothing yet looked at: {cold_s * 1e3:.0f} ms",
+            f"the very first, to the end of a session not yet gone through: {cold_s:.1f} s",
             "–",
             "under 300 ms",
             warm_s[-1] < 0.3,
