@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from benchmarks.figure import Figure
 from benchmarks.load import connect
 from benchmarks.long_session import RATE as LONG_RATE
 from benchmarks.long_session import make_long_session
-from benchmarks.processes import free_port, started, wsrec
-from benchmarks.replaying import drained, late, make_session, percentile, wire_bytes
+from benchmarks.processes import free_port, result_of, started, wsrec
+from benchmarks.replaying import late, make_session, percentile, wire_bytes
 
 __all__ = ["figures"]
 
@@ -29,6 +29,7 @@ _CALLS = 1_000
 _RATE = 1_000
 _PACED_S = 30
 _TURNS = 2
+_PASSES = 3
 
 
 def figures(folder: Path) -> list[Figure]:
@@ -137,11 +138,9 @@ def _attached(folder: Path) -> list[Figure]:
     frames, size = wire_bytes(session)
     alone_s = attached_s = 0.0
     for _ in range(_TURNS):
-        alone_s += drained(session, folder, 1, 2 * size, "--no-console")[0]
-        console_port = free_port()
-        with _listening(console_port):
-            attached_s += drained(session, folder, 1, 2 * size, "--console-port", str(console_port))[0]
-    rate, plain = (2 * _TURNS * frames / seconds for seconds in (attached_s, alone_s))
+        alone_s += _drained(session, folder, _PASSES * size, is_attached=False)
+        attached_s += _drained(session, folder, _PASSES * size, is_attached=True)
+    rate, plain = (_TURNS * _PASSES * frames / seconds for seconds in (attached_s, alone_s))
     return [
         Figure(
             "replay at `--speed max` with the console attached and its stream of states read",
@@ -154,19 +153,28 @@ def _attached(folder: Path) -> list[Figure]:
     ]
 
 
+def _drained(session: Path, folder: Path, size: int, *, is_attached: bool) -> float:
+    """Return how long one client takes for so many bytes at full speed, s."""
+    port, console_port = free_port(), free_port()
+    console = ("--console-port", str(console_port)) if is_attached else ("--no-console",)
+    command = ("replay", str(session), "--port", str(port), "--speed", "max", "--verbatim", "--loop", "--quiet")
+    with wsrec(*command, *console, log=folder / "attached.log"), ExitStack() as stack:
+        if is_attached:
+            _ask_patiently(console_port, "state")  # it is loaded when it is first asked
+            stack.enter_context(_listening(console_port))
+        with started("benchmarks.load", "drain", str(port), "1", str(size)) as client:
+            return float(result_of(client))
+
+
 @contextmanager
 def _listening(console_port: int) -> Iterator[None]:
     """Read the stream of states, as soon as there is one and until the block is left."""
     is_over = threading.Event()
 
     def read() -> None:
-        while not is_over.is_set():
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{console_port}/api/stream", timeout=5) as stream:
-                    while not is_over.is_set() and stream.readline():
-                        pass
-            except OSError:
-                is_over.wait(0.05)
+        with urllib.request.urlopen(f"http://127.0.0.1:{console_port}/api/stream", timeout=30) as stream:
+            while not is_over.is_set() and stream.readline():
+                pass
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()

@@ -13,7 +13,7 @@ from benchmarks.figure import Figure
 from benchmarks.load import payloads
 from benchmarks.processes import Memory, free_port, result_of, started, wsrec
 
-__all__ = ["drained", "figures", "late", "make_session", "percentile", "wire_bytes"]
+__all__ = ["figures", "late", "make_session", "percentile", "wire_bytes"]
 
 CLIENTS = 100
 PASSES = 5
@@ -40,22 +40,11 @@ def wire_bytes(session: Path) -> tuple[int, int]:
     return count, size
 
 
-def drained(session: Path, folder: Path, clients: int, size: int, *extra: str) -> tuple[float, Memory]:
-    """Replay at full speed, over and over, until each client has taken ``size`` bytes.
-
-    Args:
-        session: What is replayed.
-        folder: Where the log goes.
-        clients: How many connect.
-        size: Bytes on the wire.
-        *extra: Options of the replay.
-
-    Returns:
-        Seconds from the first byte to the last, and the replay's memory.
-    """
+def _drained(session: Path, folder: Path, clients: int, size: int) -> tuple[float, Memory]:
+    """Replay at full speed, over and over, until each client has taken ``size`` bytes."""
     port = free_port()
     command = ("replay", str(session), "--port", str(port), "--speed", "max", "--verbatim", "--quiet", "--loop")
-    with wsrec(*command, "--wait-for", str(clients), *extra, log=folder / "replay.log") as process:
+    with wsrec(*command, "--wait-for", str(clients), log=folder / "replay.log") as process:
         memory = Memory(process.pid)
         with started("benchmarks.load", "drain", str(port), str(clients), str(size)) as client:
             took_s = float(result_of(client))
@@ -65,7 +54,7 @@ def drained(session: Path, folder: Path, clients: int, size: int, *extra: str) -
 
 def _throughput(session: Path, folder: Path) -> list[Figure]:
     frames, size = wire_bytes(session)
-    took_s, memory = drained(session, folder, 1, PASSES * size)
+    took_s, memory = _drained(session, folder, 1, PASSES * size)
     rate = PASSES * frames / took_s
     plain = _broadcast(1, 100_000)
     return [
@@ -104,7 +93,7 @@ def _broadcast(clients: int, count: int) -> float:
 def _fan_out(folder: Path) -> list[Figure]:
     session = make_session(folder, "together", TOGETHER, interval_ns=0)
     frames, size = wire_bytes(session)
-    took_s, _ = drained(session, folder, CLIENTS, PASSES * size)
+    took_s, _ = _drained(session, folder, CLIENTS, PASSES * size)
     rate = CLIENTS * PASSES * frames / took_s
     plain = _broadcast(CLIENTS, PEER_BROADCASTS)
     return [
