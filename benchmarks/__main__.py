@@ -9,7 +9,7 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import analysing, console, controlling, recording, replaying, tapping
+from benchmarks import analysing, console, controlling, converting, recording, replaying, tapping
 from benchmarks.figure import Figure, markdown
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -34,6 +34,9 @@ Measured on {machine} with {versions}.
 - **tap**: the blast goes to a raw socket that looks at nothing, through the proxy and without it; for latency the same
   paced frame goes to two clients at once, one of them through the tap. `mitmdump` is taken from the path, or from
   `WSREC_MITMDUMP`.
+- **import, export**: a session of {converted:g} M events to a file and back into a sealed session, each in a process of
+  its own. The peer of an export writes the payloads and times of a part of it, that of an import parses the file and
+  keeps nothing.
 - **questions**: to a session of {long:g} M events of the simulated engine, 1,000 a second, in an open connection, the
   best of a few; what is timed from start to exit includes Python and its imports. Counting by type is DuckDB's own
   work, as fast as without wsrec: where the row misses its target, so does DuckDB on that machine at that moment.
@@ -69,12 +72,13 @@ def main() -> int:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="wsrec-bench-") as name:
         folder = Path(name)
-        for module in (recording, replaying, controlling, tapping, analysing, console):
+        for module in (recording, replaying, controlling, tapping, converting, analysing, console):
             figures += module.figures(folder)
             print(markdown(figures), flush=True)
     page = _TEXT.format(
         mean=recording.mean_payload_bytes(),
         long=analysing.MESSAGES / 1e6,
+        converted=converting.MESSAGES / 1e6,
         table=markdown(figures),
         machine=_machine(),
         versions=_versions(),

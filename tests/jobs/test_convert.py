@@ -142,6 +142,52 @@ def test_unreadable_file_is_named_with_its_line_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+CONTENTS = {
+    "x.jsonl": b'{"seq":0,"received_ns":5,"text":"a"}\n',
+    "x.har": b'{"log": {"entries": [{"request": {"url": "ws://a/"}, "_webSocketMessages": ['
+    b'{"type": "send", "time": 5, "opcode": 1, "data": "a"}]}]}}',
+    "FEED.ws.1.0": CAPTURE,
+}
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.har", "x.mcap"])
+@pytest.mark.parametrize("held", [*CONTENTS, "x.mcap", "x.parquet", "x.csv"])
+def test_file_of_another_format_than_its_name_says_is_an_error_with_its_place(
+    tmp_path: Path, name: str, held: str
+) -> None:
+    if name == held:
+        return
+    source = imported(written(tmp_path, CAPTURE), tmp_path / "source").path
+    content = CONTENTS.get(held)
+    if content is None:
+        export_session(wsrecorder.open(source), ExportOptions(out=tmp_path / held))
+        content = (tmp_path / held).read_bytes()
+    file = written(tmp_path, content, name)
+    with pytest.raises(SessionError, match=r"(line|byte) [\d,]+: ") as caught:
+        imported(file, tmp_path / "lib")
+    assert caught.value.hint
+    assert not (tmp_path / "lib").exists()
+
+
+@pytest.mark.parametrize("name", ["x.har", "x.mcap"])
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.99])
+def test_file_that_is_cut_off_leaves_nothing(tmp_path: Path, name: str, share: float) -> None:
+    lines = b"".join(b'1618677817.5: {"type":"A","n":%d}\n' % number for number in range(20_000))
+    session = wsrecorder.open(imported(written(tmp_path, lines), tmp_path / "source").path)
+    export_session(session, ExportOptions(out=tmp_path / name))
+    whole = (tmp_path / name).read_bytes()
+    file = written(tmp_path, whole[: int(len(whole) * share)], name)
+    with pytest.raises(SessionError, match=r"byte [\d,]+: "):
+        imported(file, tmp_path / "lib")
+    assert not (tmp_path / "lib").exists()
+
+
+def test_what_the_format_cannot_hold_is_part_of_the_result(tmp_path: Path) -> None:
+    session = wsrecorder.open(imported(written(tmp_path, CAPTURE), tmp_path / "lib").path)
+    assert len(export_session(session, ExportOptions(out=tmp_path / "x.har")).notes) == 1
+    assert export_session(session, ExportOptions(out=tmp_path / "x.mcap")).notes == ()
+
+
 def test_error_after_many_batches_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsrecorder.formats.builder.BATCH_EVENTS", 1)
     library = tmp_path / "lib"

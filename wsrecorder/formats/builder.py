@@ -94,8 +94,12 @@ class EventBuilder:
         known = self._known
         if not known:
             return self._envelopes.read_many(self._payloads)
-        types: list[str | None] = []
-        sent_us: list[int | None] = []
+        types: list[str | None]
+        sent_us: list[int | None]
+        if len(known) == len(self._payloads):
+            types, sent_us = map(list, zip(*known.values(), strict=True))
+            return types, sent_us
+        types, sent_us = [], []
         for index, payload in enumerate(self._payloads):
             type_, sent = known[index] if index in known else self._envelopes.read(payload)
             types.append(type_)
