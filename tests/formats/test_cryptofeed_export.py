@@ -92,6 +92,12 @@ def test_a_part_without_its_beginning_is_a_capture_too() -> None:
     assert STARTED_NS % 10**9 == 123456789
 
 
+def test_a_carriage_return_at_the_end_of_the_first_line_is_kept() -> None:
+    first = Event(0, Kind.MESSAGE, 0, Direction.IN, 0, STARTED_NS, text="a\r")
+    content, _ = written([first, msgspec.structs.replace(first, seq=1, text="b")], write_cryptofeed)
+    assert [event.payload for event in read(content, CryptofeedReader)[0]] == [b"a\r", b"b"]
+
+
 def test_a_time_before_1970_is_1970() -> None:
     event = Event(0, Kind.MESSAGE, 0, Direction.IN, 0, -5, text="a")
     assert written([event], write_cryptofeed)[0] == b"0.000000000: a\n"

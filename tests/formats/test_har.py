@@ -246,6 +246,21 @@ def test_connections_that_overlap_are_entries_of_their_own_and_come_back(rows: i
     assert read(content, HarReader)[0] == events
 
 
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_what_waits_for_its_entry_is_kept_apart_by_connection(rows: int) -> None:
+    def frame(conn: int, elapsed_ns: int, text: str) -> Event:
+        return Event(0, Kind.MESSAGE, conn, Direction.IN, elapsed_ns, STARTED_NS + elapsed_ns, text=text)
+
+    end = Event(0, Kind.CLOSE, 0, Direction.IN, 5, STARTED_NS + 5, detail="{}")
+    events = [
+        frame(0, 0, "a"), frame(1, 1, "bb"), frame(2, 2, "ccc"), frame(1, 3, "dddd"), end,
+        frame(2, 6, "eeeee"), frame(1, 7, "ffffff"), frame(2, 8, "ggggggg"),
+    ]  # fmt: skip
+    events = [msgspec.structs.replace(event, seq=seq) for seq, event in enumerate(events)]
+    content, _ = written(events, write_har, rows)
+    assert read(content, HarReader)[0] == events
+
+
 def test_the_file_is_a_whole_har() -> None:
     content, _ = written(traffic([(Direction.IN, 10, ("a", None, None))]), write_har)
     assert is_har(content[:4_096])

@@ -52,12 +52,22 @@ def engine_traffic(count: int) -> list[Event]:
     return traffic((Direction.IN, 1_000, (one.payload, None, None)) for one in pushed)
 
 
-@given(any_traffic(TEXT_FRAMES, BINARY_FRAMES, BROKEN_FRAMES), st.integers(1, 5))
+ODD_FRAMES = st.sampled_from(
+    [
+        (text, None, None)
+        for text in ('{"type": "", "ts": -5}', '{"type": "(untyped)", "ts": 253402300799999}', '{"ts": 9223372036854}')
+    ]
+)
+
+
+@given(any_traffic(TEXT_FRAMES, BINARY_FRAMES, BROKEN_FRAMES, ODD_FRAMES), st.integers(1, 5))
 def test_whatever_was_said_survives_the_round_trip(events: list[Event], rows: int) -> None:
     content, notes = written(events, write_mcap, rows)
     again, reader = read(content, McapReader)
     assert again == events
-    assert notes == reader.notes == []
+    assert reader.notes == []
+    is_odd = any(event.sent_at_us is not None and not 0 <= event.sent_at_us < 2**63 // 1_000 for event in events)
+    assert notes == (["time stamps of senders before 1970 or after 2262 were left out"] if is_odd else [])
     assert reader.feed == FEED
 
 
@@ -182,6 +192,21 @@ def test_a_flipped_bit_is_an_error_or_no_matter_but_never_a_crash(data: st.DataO
 
 
 CONTENT = written(EVENTS, write_mcap)[0]
+
+
+def test_a_changed_byte_in_a_chunk_is_an_error() -> None:
+    content = foreign(CompressionType.NONE)
+    assert content.count(b'{"x": 1}') == 1
+    with pytest.raises(SessionError, match="crc validation failed in Chunk"):
+        read(content.replace(b'{"x": 1}', b'{"x": 2}'), McapReader)
+
+
+def test_a_record_that_goes_on_behind_its_chunk_is_an_error() -> None:
+    content = foreign(CompressionType.NONE, enable_crcs=False)
+    message = b"\x05" + (22 + 1).to_bytes(8, "little")  # the last of the chunk
+    assert content.count(message) == 1
+    with pytest.raises(SessionError, match="goes on behind its chunk"):
+        read(content.replace(message, b"\x05" + (22 + 9).to_bytes(8, "little")), McapReader)
 
 
 def with_metadata(**metadata: str) -> bytes:

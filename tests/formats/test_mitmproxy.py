@@ -39,6 +39,12 @@ FRAMES = st.one_of(TEXT_FRAMES, BINARY_FRAMES)
 STEP_OF_A_FLOAT_NS = 240
 
 
+DROP = """def websocket_message(flow):
+    if flow.websocket.messages[-1].content == b"drop me":
+        flow.websocket.messages[-1].drop()
+"""
+
+
 @pytest.fixture(scope="module")
 def mitmdump() -> str:
     own = PROJECT / ".venv-mitmproxy/bin/mitmdump"
@@ -62,9 +68,12 @@ async def echo(connection: ServerConnection) -> None:
 
 @asynccontextmanager
 async def proxy(mitmdump: str, server: str, file: Path) -> AsyncIterator[str]:
-    """mitmproxy before a server, which saves what goes through it; yields its address."""
+    """mitmproxy before a server, which saves what goes through it but for "drop me"; yields its address."""
+    script = file.with_name("drop.py")
+    script.write_text(DROP)
     process = await asyncio.create_subprocess_exec(
-        mitmdump, "--mode", f"reverse:http://{server}", "--listen-host", "127.0.0.1", "--listen-port", "0",
+        mitmdump, "--scripts", str(script),
+        "--mode", f"reverse:http://{server}", "--listen-host", "127.0.0.1", "--listen-port", "0",
         "--save-stream-file", str(file), "--set", f"confdir={file.parent}",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
@@ -92,6 +101,7 @@ async def record_with_mitmproxy(mitmdump: str, file: Path) -> None:
             for number in range(2):
                 url = f"ws://{address}/feed/{number}?token=secret"
                 async with connect(url, subprotocols=["chat"]) as client:  # type: ignore[list-item]
+                    await client.send("drop me")
                     for message in ("é \0", b"\x00\xff", '{"type": "A", "ts": 1795500000000}', ""):
                         await client.send(message)
                         await client.recv()
@@ -102,7 +112,10 @@ async def test_what_mitmproxy_saved_becomes_a_session(with_mitmdump: str, tmp_pa
     await record_with_mitmproxy(with_mitmdump, tmp_path / "saved.flow")
     assert is_flow_file((tmp_path / "saved.flow").read_bytes()[:4_096])
     result = import_file(ImportOptions(file=tmp_path / "saved.flow", library=tmp_path / "lib"))
-    assert (result.format, result.notes) == ("mitmproxy", ("1 flows are no WebSockets and were left out",))
+    assert (result.format, result.notes) == (
+        "mitmproxy",
+        ("1 flows are no WebSockets and were left out", "2 messages that mitmproxy did not pass on were left out"),
+    )
     assert result.manifest.identity.feed.endswith("/feed/0?token=***")
     events = list(wsrecorder.open(result.path).events())
     for conn in (0, 1):

@@ -8,7 +8,8 @@ message as it is. What MCAP has no field for stands in the metadata of our chann
     kind       "message", "open", "close", "gap" or "note"; the data of a mark is its detail
     form       "text", "binary", or "not UTF-8" for text that is none
     typed      "yes"; "no" if the event has no type (the topic is then one of ours, in parentheses); "unknown"
-    sent       "yes"; "no" if the event has no time stamp (``publish_time`` is then ``log_time``)
+    sent       "yes"; "no" if the event has no time stamp, "unknown" if it is none of MCAP's (``publish_time`` is then
+               ``log_time``)
 
 A file of another tool has none of these: all is received, JSON is text, everything else is binary.
 """
@@ -200,7 +201,7 @@ class McapReader:
             raise self._damaged(f"channel {channel.id}: there is no connection {conn}")
         self._topics[channel.id] = _Topic(
             channel.topic if said["typed"] == "yes" else None,
-            is_typed=None if said["typed"] == "unknown" else said["typed"] == "yes",
+            is_typed=None if "unknown" in (said["typed"], said["sent"]) else said["typed"] == "yes",
             is_sent=said["sent"] == "yes",
             is_text=said["form"] == "text",
             kind=kind,

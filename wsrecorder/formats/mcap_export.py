@@ -15,6 +15,8 @@ from wsrecorder.formats.mcap_schemas import ANY_OBJECT, envelope_schema
 
 __all__ = ["write_mcap"]
 
+_LATEST_US: Final = (2**63 - 1) // 1_000
+
 _MOST_CHANNELS: Final = 60_000
 """Of 65,535 that the format can number."""
 
@@ -27,7 +29,7 @@ class _Key(NamedTuple):
     direction: str
     conn: int
     form: str
-    is_sent: bool
+    sent: str
 
 
 def write_mcap(batches: Iterable[pa.RecordBatch], out: BinaryIO, schema: pa.Schema) -> list[str]:
@@ -83,6 +85,7 @@ class _Channels:
         self._writer = writer
         self._schemas: dict[bytes, int] = {}
         self._folded = 0
+        self._is_odd = False
 
     def make(self, key: _Key) -> int:
         """Return a new channel's number; past the most that there can be, one of those without connection and type."""
@@ -90,18 +93,26 @@ class _Channels:
             self._folded += 1
             bare = key._replace(type=None, conn=0)
             return self.ids[bare] if bare in self.ids else self._register(bare, typed="unknown")
+        self._is_odd |= key.sent == "unknown"
         return self._register(key, typed="no" if key.type is None else "yes")
 
     def notes(self) -> list[str]:
         """Return what was left out."""
-        if not self._folded:
-            return []
-        return [f"connection and type of {self._folded:,} events were left out: MCAP numbers 65,535 channels at most"]
+        notes = []
+        if self._folded:
+            notes.append(
+                f"connection and type of {self._folded:,} events were left out: MCAP numbers 65,535 channels at most"
+            )
+        if self._is_odd:
+            notes.append("time stamps of senders before 1970 or after 2262 were left out")
+        return notes
 
     def _register(self, key: _Key, *, typed: str) -> int:
         is_message = key.kind == Kind.MESSAGE
         is_json = (is_message and key.type is not None and key.form == "text") or not is_message
-        topic = f"({key.kind})" if not is_message else key.type or f"({'untyped' if key.form == 'text' else 'binary'})"
+        topic = key.type
+        if topic is None or not is_message:
+            topic = f"({key.kind})" if not is_message else "(untyped)" if key.form == "text" else "(binary)"
         schema = 0
         if is_json:
             found = envelope_schema(key.type) if key.type is not None else None
@@ -112,7 +123,7 @@ class _Channels:
             "conn": str(key.conn),
             "form": key.form,
             "typed": typed,
-            "sent": "yes" if key.is_sent else "no",
+            "sent": key.sent,
         }
         number: int = self._writer.register_channel(topic, "json" if is_json else "", schema, metadata)
         self.ids[key] = number
@@ -132,13 +143,14 @@ def _write(writer: Any, channels: _Channels, batch: pa.RecordBatch) -> None:
         not_utf8 = pc.and_(pc.is_valid(binary), pc.is_valid(detail))
         forms = pc.if_else(pc.is_valid(text), "text", pc.if_else(not_utf8, "not UTF-8", "binary")).to_pylist()
     sent = batch.column("sent_at").cast(pa.int64())
-    is_sent = pc.fill_null(pc.greater_equal(sent, 0), False)
+    is_sent = pc.fill_null(pc.and_(pc.greater_equal(sent, 0), pc.less_equal(sent, _LATEST_US)), False)
+    sent_words = pc.if_else(is_sent, "yes", pc.if_else(pc.is_null(sent), "no", "unknown"))
     log_ns = pc.max_element_wise(batch.column("received_ns"), 0)
     publish_ns = pc.if_else(is_sent, pc.multiply(pc.if_else(is_sent, sent, 0), 1_000), log_ns)
     types, kinds, directions = (
         batch.column(name).dictionary_decode().to_pylist() for name in ("type", "kind", "direction")
     )
-    keys = zip(types, kinds, directions, batch.column("conn").to_pylist(), forms, is_sent.to_pylist())  # noqa: B905
+    keys = zip(types, kinds, directions, batch.column("conn").to_pylist(), forms, sent_words.to_pylist())  # noqa: B905
     ids, add = channels.ids, writer.add_message
     rows = zip(keys, log_ns.to_pylist(), payloads, publish_ns.to_pylist(), batch.column("seq").to_pylist(), strict=True)
     for key, log_time, payload, publish_time, seq in rows:
