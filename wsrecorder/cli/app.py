@@ -24,9 +24,11 @@ from wsrecorder.settings import SETTINGS_NAME, read_settings
 __all__ = ["app", "main"]
 
 _COMMANDS: Final = {
+    "check": ("check",),
     "control": ("control",),
     "convert": ("import", "export"),
     "demo": ("demo",),
+    "describe": ("describe",),
     "diff": ("diff",),
     "history": ("history",),
     "integrity": ("verify", "recover"),
@@ -77,8 +79,8 @@ def _settings(
     Options can also be set in wsrec.toml in the current folder, and by environment variables
     (WSREC_LIBRARY, WSREC_RECORD_STALL …). A flag wins over the environment, the environment over the file.
 
-    Exit codes: 0 done, 1 unexpected (diff, send, replay --two-way: they differ), 2 usage, 3 feed, 4 session,
-    5 endpoint, 6 done but something was lost.
+    Exit codes: 0 done, 1 unexpected (diff, send, replay --two-way: they differ; check: broken), 2 usage, 3 feed,
+    4 session, 5 endpoint, 6 done but something was lost.
     """
     gc.enable()
     commands = {

@@ -34,8 +34,13 @@ def check_is_free(place: Path, session: Path, *, option: str, overwrite: bool) -
         )
 
 
-def write_page(place: Path, page: str) -> None:
+def write_page(place: Path, page: str, *, note: str = "open it in a browser; it needs no network") -> None:
     """Write a page; it gets its name when it is whole.
+
+    Args:
+        place: Where it goes.
+        page: What it holds.
+        note: What is said of it.
 
     Raises:
         StorageError: It cannot be written.
@@ -52,4 +57,4 @@ def write_page(place: Path, page: str) -> None:
             hint = "name another place, or free some space"
             raise StorageError(f"cannot write {place}: {exc.strerror or exc}", hint=hint) from exc
         disk.publish(path, place)
-    say(f"{place} ({show_bytes(len(content))}): open it in a browser; it needs no network")
+    say(f"{place} ({show_bytes(len(content))}): {note}")
