@@ -419,8 +419,9 @@ async def test_what_cannot_be_read_is_said_by_the_state(store: Store) -> None:
 # Loops
 
 
-async def test_a_loop_plays_its_part_again_and_again_then_goes_on(store: Store) -> None:
-    async with running(store, speed=MAX_SPEED) as (playing, endpoint, _):
+@pytest.mark.parametrize("options", [{}, {"max_gap_ns": SECOND_NS // 2}, {"axis": Axis.SENT}])
+async def test_a_loop_plays_its_part_again_and_again_then_goes_on(store: Store, options: dict[str, Any]) -> None:
+    async with running(store, speed=MAX_SPEED, **options) as (playing, endpoint, _):
         playing.set_loop(3 * SECOND_NS, 5 * SECOND_NS)
         assert (playing.state.loop, playing.position_ns()) == ((3 * SECOND_NS, 5 * SECOND_NS), 3 * SECOND_NS)
         await playing.step(13)
@@ -510,6 +511,15 @@ async def test_a_step_while_a_step_back_is_looked_for_waits_its_turn(store: Stor
         await asyncio.gather(playing.step(-2), playing.step(-1))
         await playing.step(1)
         assert ns(endpoint)[5:] == [2]
+
+
+async def test_a_search_ends_with_the_playback(store: Store) -> None:
+    async with running(store) as (playing, _, _):
+        seeking = asyncio.create_task(playing.seek(AtMatch("text LIKE '%unheard%'")))
+        await asyncio.sleep(0)
+        playing.close()
+        with pytest.raises(UsageError, match="none of the 0 events"):
+            await seeking
 
 
 # Any series of them

@@ -288,7 +288,10 @@ async def test_each_key_has_a_playhead_of_its_own_also_beside_one_for_each_clien
     async with by_hand(ten, per_client=True, wait_for=1) as (running, clock):
         with pytest.raises(UsageError, match="0 playbacks"):
             running.playback()
-        listeners = [await listen(running.url + query) for query in ("", "?session=a", "?session=b", "?session=a")]
+        listeners = [await listen(running.url)]
+        await listeners[0].has(1)
+        assert running.playback().name == "client 1"
+        listeners += [await listen(running.url + query) for query in ("?session=a", "?session=b", "?session=a")]
         await asyncio.gather(*(listener.has(1) for listener in listeners[:3]))
         assert [playback.name for playback in running.playbacks] == ["client 1", "session a", "session b"]
         running.playback("session b").pause()
@@ -354,6 +357,23 @@ async def test_the_end_comes_when_no_playhead_plays_any_more(ten: Store) -> None
         assert (await keyed.closed()).code == 1000
         assert not running.over.is_set()
         clock.advance(6 * SECOND_NS)
+        await running.over.wait()
+        assert ats(listener.payloads) == list(range(10))
+
+
+async def test_a_key_that_is_given_up_does_not_end_what_has_not_begun(ten: Store) -> None:
+    async with by_hand(ten, at_end=AtEnd.EXIT) as (running, clock):
+        keyed = await listen(running.url + "?session=a")
+        await keyed.has(1)
+        await leave(keyed)
+        await until(lambda: len(running.endpoint.clients) == 0 and clock.sleepers >= 2)
+        running.playback("session a").pause()
+        clock.advance(60 * SECOND_NS)
+        await until(lambda: running.playbacks == [running.shared])
+        assert not running.over.is_set()
+        listener = await listen(running.url)
+        await listener.has(1)
+        clock.advance(9 * SECOND_NS)
         await running.over.wait()
         assert ats(listener.payloads) == list(range(10))
 

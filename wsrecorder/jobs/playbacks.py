@@ -53,6 +53,7 @@ class Playbacks:
 
     def __init__(self) -> None:
         self._here: dict[str, Playback] = {}
+        self._closing: list[Playback] = []  # something of them may still be on its way
         self._gone = Totals()
 
     @property
@@ -70,9 +71,15 @@ class Playbacks:
         self._here[playback.name] = playback
 
     def remove(self, playback: Playback) -> None:
-        """Close one, and remember what it came to; does nothing the second time."""
-        if self._here.pop(playback.name, None) is not None:
-            playback.close()
+        """Close one."""
+        del self._here[playback.name]
+        self._closing.append(playback)
+        playback.close()
+
+    def forget(self, playback: Playback) -> None:
+        """Remember no more of one that was removed than what it came to; nothing of it is on its way any more."""
+        if playback in self._closing:
+            self._closing.remove(playback)
             self._gone.add(playback)
 
     def get(self, name: str) -> Playback | None:
@@ -101,6 +108,6 @@ class Playbacks:
     def totals(self) -> Totals:
         """Return what all came to, those that are gone too."""
         totals = self._gone.copy()
-        for playback in self._here.values():
+        for playback in (*self._here.values(), *self._closing):
             totals.add(playback)
         return totals

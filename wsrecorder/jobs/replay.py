@@ -179,8 +179,7 @@ class Replay:
         self._parties[name] = Party(playback, clients, is_kept=is_keyed)
         self._playing.add(name)
         self.finished.clear()
-        # One for each client is a matter of the whole replay, which begins when all are there.
-        wait_for = 0 if is_keyed else self.options.wait_for
+        wait_for = 0 if is_keyed else self.options.wait_for  # one for each client begins when all are there
         self._start(self._play(playback, self.endpoint.wait_for_clients, wait_for))
 
     async def _end_if_deserted(self, party: Party) -> None:
@@ -188,7 +187,8 @@ class Replay:
         if await party.is_deserted(self._clock) and self._parties.get(playback.name) is party:
             del self._parties[playback.name]
             self._all.remove(playback)
-            self._note_ended(playback)
+            if self.shared is None or self.shared.is_over:  # else it may still begin
+                self._note_ended(playback)
 
     def _playback(
         self, name: str, to: Sequence[Client] | None, speed: float,
@@ -214,6 +214,7 @@ class Replay:
                 await self._close_at_end(playback)
                 self._note_ended(playback)
             await playback.wait_for_control()
+        self._all.forget(playback)
 
     async def _run(self, playback: Playback) -> bool:
         """Play to the end; return False when it was closed before, or the session could not be read that far."""
