@@ -36,6 +36,7 @@ _COMMANDS: Final = {
     "merge": ("merge",),
     "note": ("note",),
     "open": ("open",),
+    "prune": ("prune",),
     "record": ("record",),
     "redact": ("redact",),
     "replay": ("replay",),

@@ -1,0 +1,42 @@
+"""wsrec prune."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from docs.example import add_session
+from wsrecorder.cli import main
+
+
+@pytest.fixture(autouse=True)
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    add_session(tmp_path / "recordings", messages=50)
+    return tmp_path / "recordings"
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would_go(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(library.rglob("*"))
+    assert main(["prune", "--keep-size", "1B", "--dry-run"]) == 0
+    shown = capsys.readouterr()
+    assert "20261123T191500Z-engine" in shown.out
+    assert "the oldest, and there is too much" in shown.out
+    assert "1 session would go" in shown.err
+    assert sorted(library.rglob("*")) == before
+
+
+def test_json_tells_what_was_removed(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prune", "--keep-size", "1B", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["sessions"][0]["removed"] is True
+    assert found["freed_bytes"] == found["sessions"][0]["bytes_on_disk"] > 0
+    assert list(library.iterdir()) == []
+
+
+def test_wrong_limits_are_refused(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in ([], ["--keep", "0"], ["--keep-size", "0"], ["--keep", "long"], ["--keep-size", "3 apples"]):
+        assert main(["prune", *wrong]) == 2
+    assert len(list(library.iterdir())) == 1

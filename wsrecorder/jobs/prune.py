@@ -1,0 +1,97 @@
+"""Remove the sessions of a library that have had their time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from wsrecorder.analysis.session import State, open_session
+from wsrecorder.core.event import to_epoch_ns
+from wsrecorder.core.retention import Holding, Limit, Verdict, judge
+from wsrecorder.errors import SessionError
+from wsrecorder.store.library import Library
+from wsrecorder.store.notes import notes_path
+from wsrecorder.store.removal import remove_session, sweep
+
+__all__ = ["Pruned", "plan", "prune"]
+
+_SPARED: Final = {
+    State.RECORDING: "it is being recorded",
+    State.CUT: 'never sealed: "wsrec recover" does that',
+}
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What was done.
+
+    Attributes:
+        removed: Sessions that are gone.
+        freed_bytes: What they took on disk.
+        errors: What kept others from going.
+    """
+
+    removed: list[str] = field(default_factory=list)
+    freed_bytes: int = 0
+    errors: list[SessionError] = field(default_factory=list)
+
+
+def plan(library: Path, limit: Limit, now_ns: int) -> list[Verdict]:
+    """Return what would become of each session of a library; nothing is changed.
+
+    Raises:
+        StorageError: The library cannot be read.
+    """
+    return judge([_holding(path) for path in Library(library).paths()], limit, now_ns)
+
+
+def prune(library: Path, verdicts: Sequence[Verdict]) -> Pruned:
+    """Remove the sessions that go; one that cannot be removed does not keep the others.
+
+    What has begun to be written since the plan was made is noticed, and stays.
+    """
+    done = Pruned()
+    try:
+        sweep(library)
+    except SessionError as exc:
+        done.errors.append(exc)
+    for verdict in verdicts:
+        if not verdict.goes:
+            continue
+        try:
+            remove_session(library / verdict.holding.name)
+        except SessionError as exc:
+            done.errors.append(exc)
+        else:
+            done.removed.append(verdict.holding.name)
+            done.freed_bytes += verdict.holding.size_bytes
+    return done
+
+
+def _holding(path: Path) -> Holding:
+    if path.is_symlink():
+        return Holding(name=path.name, ended_ns=None, size_bytes=0, spared="a link to one kept elsewhere")
+    try:
+        info = open_session(path.absolute()).info
+    except SessionError as exc:
+        return Holding(name=path.name, ended_ns=None, size_bytes=_size_bytes(path), spared=f"damaged: {exc.message}")
+    ended_ns = to_epoch_ns(datetime.fromisoformat(info.end))
+    return Holding(
+        name=path.name, ended_ns=ended_ns, size_bytes=info.bytes_on_disk + _notes_bytes(path),
+        spared=_SPARED.get(info.state),
+    )  # fmt: skip
+
+
+def _notes_bytes(path: Path) -> int:
+    """Return what the notes beside a DuckDB file take; those in a folder are counted with it."""
+    beside = notes_path(path)
+    return beside.stat().st_size if path.is_file() and beside.exists() else 0
+
+
+def _size_bytes(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
