@@ -147,7 +147,7 @@ def test_what_is_kept_of_findings_and_types_is_bounded(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("reference", ["{url}/schema.json", "file:///etc/hostname", "other.json"])
-@pytest.mark.parametrize("form", ["schema", "types", "payload", "message", "below"])
+@pytest.mark.parametrize("form", ["schema", "types", "payload", "message", "below", "aside"])
 def test_remote_references_are_refused_and_never_fetched(tmp_path: Path, reference: str, form: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
@@ -156,6 +156,7 @@ def test_remote_references_are_refused_and_never_fetched(tmp_path: Path, referen
             "payload": {"A": {"payload": remote}},
             "message": {"A": remote},
             "below": {"A": {"payload": {"properties": {"x": {"$ref": "#/components/schemas/s"}}}}},
+            "aside": {"A": {"payload": {}}},
         }
         document: Any = {
             "schema": {"properties": {"x": remote}},
@@ -164,6 +165,7 @@ def test_remote_references_are_refused_and_never_fetched(tmp_path: Path, referen
             "asyncapi": "3.0.0",
             "channels": {"c": {"messages": messages[form]}},
             "components": {"schemas": {"s": {"items": remote}}},
+            "definitions": {"aside": remote},  # where a registry looks for schemas by itself
         }
         with pytest.raises(UsageError) as raised:
             checked(tmp_path, document, say(0, "A", {"x": [1]}))

@@ -18,6 +18,7 @@ from wsrecorder.analysis.session import Session, open_session
 from wsrecorder.core.dialect import Dialect
 from wsrecorder.core.event import Direction, Event
 from wsrecorder.core.messages import DATA_TYPES
+from wsrecorder.core.schema_inference import DEEPEST
 from wsrecorder.jobs.convert import ImportOptions, import_file
 
 PROJECT = Path(__file__).parents[2]
@@ -132,6 +133,15 @@ def test_long_payloads_are_no_examples(tmp_path: Path) -> None:
     found = messages_of(describe_session(Session(session(tmp_path, events))))["A"]
     assert [example["payload"]["type"] for example in found["examples"]] == ["A"]
     assert "x" not in found["examples"][0]["payload"]
+
+
+def test_deeply_nested_payloads_are_no_examples(tmp_path: Path) -> None:
+    deep = "[" * (DEEPEST + 1) + "]" * (DEEPEST + 1)
+    found = Session(
+        session(tmp_path, [say(0, "A", {"type": "A", "x": 1}), say(1, "A", f'{{"type": "A", "x": {deep}}}')])
+    )
+    examples = messages_of(describe_session(found, examples=5))["A"]["examples"]
+    assert examples == [{"payload": {"type": "A", "x": 1}}]
 
 
 def test_a_feed_with_ids_for_types_has_a_bounded_document(tmp_path: Path, official: jsonschema_rs.Validator) -> None:

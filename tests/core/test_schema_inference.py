@@ -187,6 +187,12 @@ def test_as_many_words_as_allowed_are_an_enum_in_parts_too() -> None:
     assert schema_of(reduce(merge, (evidence([word]) for word in words)))["enum"] == words[:MOST_WORDS]
 
 
+def test_more_words_than_allowed_are_none_in_parts_too() -> None:
+    words = [chr(97 + number) for number in range(MOST_WORDS + 1)]
+    assert reduce(merge, (evidence([word]) for word in words)).words is None
+    assert evidence(words).words is None
+
+
 def test_more_keys_than_an_object_has_make_a_map() -> None:
     schema = infer(*({f"k{number}": number} for number in range(MOST_KEYS + 1)), {})
     assert schema == {"type": "object", "additionalProperties": {"type": "integer"}}

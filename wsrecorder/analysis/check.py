@@ -289,7 +289,7 @@ def _wrong(contract: Contract, place: Place, exc: Exception) -> UsageError:
     """Return what is wrong with a schema, and where."""
     root: Place = place if contract.form is Form.TYPES else ()
     document = at(contract.document, root)
-    inner = broken_reference(document, place[len(root) :])
+    inner = broken_reference(document, place[len(root) :]) or broken_reference(document, ())
     if inner is not None:
         return inner if not root else UsageError(f"schema of type {root[0]}: {inner.message}", hint=inner.hint)
     where = (*root, *getattr(exc, "instance_path", ()))
