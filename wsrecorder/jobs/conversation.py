@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from wsrecorder.core.dialogue import Turn, turns_of
@@ -119,6 +120,18 @@ class Conversation:
                 hint=f"it did on connection {', '.join(map(str, self.turns))}",
             )
         return self.turns[conn]
+
+    def turns_since(self, conn: int, start_ns: int, *, heads: bool) -> list[Turn]:
+        """Return the turns of a connection, also where a client said nothing on it.
+
+        Args:
+            conn: Which.
+            start_ns: When it was opened, session time, ns.
+            heads: Whether what the client said counts; else it is all one turn.
+        """
+        turns = self.turns.get(conn, []) if heads else []
+        first, *later = turns or turns_of((), conn=conn)
+        return [replace(first, start_ns=max(start_ns, self._programme.start_ns)), *later]
 
     def all_turns(self, conn: int | None) -> list[Turn]:
         """Return what a client may ask for in any order: one connection's turns, or all, but one without a head.

@@ -22,6 +22,7 @@ from wsrecorder.jobs.faults import Faults
 from wsrecorder.jobs.outages import read_outages
 from wsrecorder.jobs.play_batch import PlayBatch
 from wsrecorder.jobs.programme import Programme
+from wsrecorder.jobs.recorded_connections import RecordedConnection, read_connections
 from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions, ReplayState
 from wsrecorder.jobs.rule_book import compiled_rules, matching_of
 from wsrecorder.jobs.turn_player import TurnPlayer
@@ -73,7 +74,9 @@ class TwoWayReplay:
         self.error: BaseException | None = None
         self._clock = clock
         self._programme = programme = Programme([store], options)
+        self._store = store
         self._conversation = Conversation(programme, options.types)
+        self._connections: list[RecordedConnection] = []  # known with in_turn only
         self._reader = EnvelopeReader(store.manifest().identity.dialect)
         self._matching = matching_of(two_way.match)
         self._rules, self._plays = compiled_rules(two_way.rules or ())
@@ -109,7 +112,9 @@ class TwoWayReplay:
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._conversation.read)
-        if not self._rules:
+        if self.two_way.in_turn:
+            self._connections = await asyncio.to_thread(read_connections, self._store)
+        elif not self._rules:
             self._conversation.turns_on(self.two_way.conn)  # that there is a dialogue at all
         await self.faults.prepare()
         await self.endpoint.__aenter__()
@@ -130,13 +135,13 @@ class TwoWayReplay:
     # One dialogue for each client.
 
     def _begin(self, client: Client) -> None:
-        options = self.options
+        options, own = self.options, self._own_connection(client)
         player = TurnPlayer(
-            client, self.endpoint, self._clock, start_ns=self._programme.start_ns,
+            client, self.endpoint, self._clock, start_ns=self._programme.start_ns if own is None else own.opened_ns,
             speed=options.speed, max_gap_ns=options.max_gap_ns, faults=self.faults,
         )  # fmt: skip
         playback = DialoguePlayback(
-            client, self._dialogue(player), player, self._answers,
+            client, self._dialogue(player) if own is None else self._dialogue_on(own), player, self._answers,
             is_ready=self._conversation.is_held, reader=self._reader, clock=self._clock,
             match_timeout_s=self.two_way.match_timeout_s,
         )  # fmt: skip
@@ -149,6 +154,14 @@ class TwoWayReplay:
         if two_way.mode is TwoWay.LOOSE:
             return LooseDialogue(conversation.all_turns(two_way.conn), self._matching)
         return StrictDialogue(conversation.turns_on(two_way.conn), self._matching)
+
+    def _own_connection(self, client: Client) -> RecordedConnection | None:
+        return self._connections[min(client.number, len(self._connections)) - 1] if self._connections else None
+
+    def _dialogue_on(self, own: RecordedConnection) -> Dialogue:
+        turns = self._conversation.turns_since(own.conn, own.opened_ns, heads=self.two_way.mode is not TwoWay.TIMED)
+        loose = self.two_way.mode is TwoWay.LOOSE
+        return LooseDialogue(turns, self._matching) if loose else StrictDialogue(turns, self._matching)
 
     def _rule_turn(self, player: TurnPlayer, rule: int) -> Turn:
         assert self.two_way.rules is not None
@@ -172,6 +185,8 @@ class TwoWayReplay:
             await client.close(_POLICY_VIOLATION, _reason(playback.mismatch.reason), timeout_s)
         elif self.options.at_end in (AtEnd.CLOSE, AtEnd.EXIT):
             await client.close(_NORMAL, "", timeout_s)
+        elif (own := self._own_connection(client)) is not None and own.farewell is not None:
+            self.endpoint.dismiss([client], *own.farewell)
         self._note_done()
 
     def _note_done(self) -> None:
@@ -295,7 +310,7 @@ def _check(options: ReplayOptions, two_way: TwoWayOptions) -> None:
         )
     if options.at_end is AtEnd.LOOP:
         raise UsageError("a dialogue cannot begin again at its end", hint="connect again: each client has its own")
-    if two_way.rules is None and two_way.mode is TwoWay.TIMED:
+    if two_way.rules is None and two_way.mode is TwoWay.TIMED and not two_way.in_turn:
         raise UsageError("timed ignores what clients send", hint="use Replay for it")
 
 

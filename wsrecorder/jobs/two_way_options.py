@@ -42,6 +42,9 @@ class TwoWayOptions:
         match_timeout_s: How long strict waits for what is expected, s.
         conn: Which recorded connection is played; None is the first on which a client said something, and in
             loose mode what was said on the others too.
+        in_turn: Whether each client plays the connection that was recorded in its place: the first client the first
+            one, and so on; who comes after the last one plays that again. It is closed where, and as, the server
+            closed that one; and connections on which no client said a word are played too.
         rules: Say what is played, in place of what was recorded of clients; None has no rules.
     """
 
@@ -49,6 +52,7 @@ class TwoWayOptions:
     match: str = "json"
     match_timeout_s: float = 10.0
     conn: int | None = None
+    in_turn: bool = False
     rules: tuple[RuleText, ...] | None = None
 
 
