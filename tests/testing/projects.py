@@ -17,8 +17,9 @@ class Project:
         folder: Its root.
     """
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self._pytester = pytester
+        self.setenv = monkeypatch.setenv
         self.folder = pytester.path
         (self.folder / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
         (self.folder / "fixtures").mkdir()

@@ -13,5 +13,7 @@ def test_the_example_passes_its_own_tests(pytester: pytest.Pytester, monkeypatch
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     shutil.copytree(PROJECT / "examples" / "testing", pytester.path, dirs_exist_ok=True)
-    result = pytester.runpytest_subprocess("-p", "wsrecorder.testing", "-p", "no:cacheprovider", "-W", "error")
-    result.assert_outcomes(passed=3)
+    result = pytester.runpytest_subprocess(
+        "-p", "wsrecorder.testing", "-p", "no:cacheprovider", "-W", "error", "--wsrec-mode", "none"
+    )
+    result.assert_outcomes(passed=5)

@@ -12,8 +12,11 @@ import websockets
 from websockets.sync.client import ClientConnection, connect
 
 from tests.jobs.replays import SECOND_NS, message, session
+from wsrecorder.core.event import Direction, Kind
 from wsrecorder.errors import UsageError
 from wsrecorder.jobs.replay_arguments import replay_options
+from wsrecorder.jobs.two_way_options import TwoWay, TwoWayOptions
+from wsrecorder.store.session import Store
 from wsrecorder.testing import NotInTime, ReplayServer
 
 EVENTS = [message(at, "B" if at == 7 else "A") for at in range(10)]
@@ -152,6 +155,40 @@ async def test_an_async_test_awaits_what_its_own_clients_do(server: ReplayServer
         await server.aio.wait_clients(0, 20)
         with pytest.raises(NotInTime):
             await server.aio.wait_clients(1, 0.01)
+
+
+@pytest.fixture
+def dialogues(tmp_path: Path) -> Store:
+    """Two connections: the server cut the second one, on which no client has said a word."""
+    mark = {"kind": Kind.OPEN, "text": None, "type": None, "detail": "{}"}
+    lost = mark | {"kind": Kind.CLOSE, "detail": '{"code": 1006, "cause": "the server cut the connection"}'}
+    events = [
+        message(0, conn=0, **mark),
+        message(0.1, conn=0, direction=Direction.OUT, text="ask"),
+        message(0.2, conn=1, **mark),
+        message(0.3, conn=1, text="pushed"),
+        message(0.4, conn=0, text="answer"),
+        message(0.5, conn=1, **lost),
+    ]
+    return session(tmp_path, events)
+
+
+@pytest.mark.parametrize("mode", [TwoWay.STRICT, TwoWay.LOOSE, TwoWay.TIMED])
+def test_in_turn_each_client_plays_its_own_connection(dialogues: Store, mode: TwoWay) -> None:
+    two_way = TwoWayOptions(mode=mode, in_turn=True)
+    with ReplayServer([dialogues], replay_options(speed="max", verbatim=True), two_way) as server:
+        with connect(server.url) as first:
+            if mode is not TwoWay.TIMED:
+                first.send("ask")
+            assert first.recv(timeout=20) == "answer"
+        for _ in range(2):  # who comes after the last one plays that again
+            with connect(server.url) as later:
+                assert later.recv(timeout=20) == "pushed"
+                with pytest.raises(websockets.ConnectionClosed) as closed:
+                    later.recv(timeout=20)
+                assert closed.value.rcvd is None
+        server.wait_clients(0, 20)
+        assert server.mismatches == []
 
 
 def test_per_client_playbacks_go_by_their_names(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from tests.testing.projects import Project
 
+pytestmark = pytest.mark.timeout(240)  # each runs other tests, in processes of their own
+
 SYNC = """
     import pytest
     from websockets.sync.client import connect

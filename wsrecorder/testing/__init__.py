@@ -10,26 +10,44 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from wsrecorder.testing.plugin import pytest_addoption, pytest_configure, ws_replay, ws_replay_factory
+from wsrecorder.testing.plugin import (
+    pytest_addoption,
+    pytest_configure,
+    pytest_runtest_makereport,
+    ws_record,
+    ws_record_options,
+    ws_replay,
+    ws_replay_factory,
+)
 
 if TYPE_CHECKING:
+    from wsrecorder.testing.cassettes import Cassette, CassetteMode, Cassettes
     from wsrecorder.testing.received import ReceivedFrame
     from wsrecorder.testing.replay_factory import ReplayFactory
     from wsrecorder.testing.replay_server import ReplayServer
     from wsrecorder.testing.waiting import NotInTime
 
 __all__ = [
+    "Cassette",
+    "CassetteMode",
+    "Cassettes",
     "NotInTime",
     "ReceivedFrame",
     "ReplayFactory",
     "ReplayServer",
     "pytest_addoption",
     "pytest_configure",
+    "pytest_runtest_makereport",
+    "ws_record",
+    "ws_record_options",
     "ws_replay",
     "ws_replay_factory",
 ]
 
 _HOMES: Final = {
+    "Cassette": "wsrecorder.testing.cassettes",
+    "CassetteMode": "wsrecorder.testing.cassettes",
+    "Cassettes": "wsrecorder.testing.cassettes",
     "NotInTime": "wsrecorder.testing.waiting",
     "ReceivedFrame": "wsrecorder.testing.received",
     "ReplayFactory": "wsrecorder.testing.replay_factory",

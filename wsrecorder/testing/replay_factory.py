@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -10,9 +10,10 @@ from typing import Any, Final
 import pytest
 
 from wsrecorder.core.dialect import Dialect
-from wsrecorder.errors import UsageError
+from wsrecorder.errors import UsageError, WsrecError
 from wsrecorder.jobs.replay_arguments import duration_ns_of, one_of, replay_options
 from wsrecorder.jobs.two_way_options import TwoWay, TwoWayOptions, read_rules
+from wsrecorder.store.session import Store
 from wsrecorder.testing.replay_server import ReplayServer
 from wsrecorder.testing.session_files import SessionFiles, find_file
 
@@ -70,20 +71,26 @@ class ReplayFactory:
             UsageError: What was asked for cannot be.
             SessionError: There is no such session, or it cannot be read.
         """
-        if not sessions:
-            raise UsageError("no session was named", hint='name one, such as ws_replay_factory("fixtures/x")')
+        __tracebackhide__ = True
         window = {name: moment for name, moment in (("start", from_), ("end", to)) if moment is not None}
-        stores = [self._files.open(find_file(each, self._places), format, dialect) for each in sessions]
         try:
+            stores = self._open(sessions, format, dialect)
             asked = replay_options(**{"speed": "max", **options, **window})
+            rule_file = None if rules is None else find_file(rules, self._places)
+            talk = two_way_options(two_way, match, match_timeout, conn, rule_file)
+            server = self._servers.enter_context(ReplayServer(stores, asked, talk))
         except TypeError as exc:
             raise UsageError(f"no such option: {exc}", hint="docs/testing.md lists them") from None
-        rule_file = None if rules is None else find_file(rules, self._places)
-        talk = two_way_options(two_way, match, match_timeout, conn, rule_file)
-        server = self._servers.enter_context(ReplayServer(stores, asked, talk))
+        except WsrecError as exc:
+            raise exc.with_traceback(None) from None  # the test's line is what matters
         if check:
             self._checked.append(server)
         return server
+
+    def _open(self, sessions: Sequence[str | Path], format: str | None, dialect: Dialect | None) -> list[Store]:
+        if not sessions:
+            raise UsageError("no session was named", hint='name one, such as ws_replay_factory("fixtures/x")')
+        return [self._files.open(find_file(each, self._places), format, dialect) for each in sessions]
 
     def close(self) -> None:
         """Close all servers."""

@@ -22,6 +22,7 @@ from wsrecorder.jobs.replay_arguments import speed_of
 from wsrecorder.jobs.replay_options import PlaybackState, ReplayOptions, ReplayReport
 from wsrecorder.jobs.two_way import TwoWayReplay
 from wsrecorder.jobs.two_way_options import TwoWayOptions, TwoWayReport
+from wsrecorder.net.client import Client
 from wsrecorder.store.session import Store
 from wsrecorder.testing.loop_thread import LoopThread
 from wsrecorder.testing.received import Inbox, ReceivedFrame
@@ -52,6 +53,7 @@ class ReplayServer:
         stores: The sessions, merged by time.
         options: How to replay.
         two_way: How to answer clients by what they say; None plays by time, whatever they say.
+        as_compared: Returns what a client has said as it is compared with what was recorded; None is as it is.
 
     Raises:
         UsageError: What was asked for cannot be.
@@ -59,12 +61,19 @@ class ReplayServer:
         EndpointError: The address or port cannot be had (on entering the context).
     """
 
-    def __init__(self, stores: Sequence[Store], options: ReplayOptions, two_way: TwoWayOptions | None = None) -> None:
+    def __init__(
+        self,
+        stores: Sequence[Store],
+        options: ReplayOptions,
+        two_way: TwoWayOptions | None = None,
+        as_compared: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         if two_way is not None and len(stores) != 1:
             raise UsageError(f"a dialogue is that of one session, {len(stores)} were named", hint="name one of them")
         self.replay: Replay | TwoWayReplay
         self.stores = stores
         self._inbox = Inbox()
+        self._as_compared = as_compared
         self._thread = LoopThread("wsrec-replay")
         try:
             self._thread.call(lambda: self._make(stores, options, two_way))
@@ -80,12 +89,12 @@ class ReplayServer:
             self.replay = Replay(stores, options, clock)
         else:
             self.replay = TwoWayReplay(stores[0], options, two_way, clock)
-        answer = self.replay.endpoint.on_inbound
+        answer, as_compared = self.replay.endpoint.on_inbound, self._as_compared
 
-        def hear(client: Any, payload: bytes, opcode: int) -> None:
+        def hear(client: Client, payload: bytes, opcode: int) -> None:
             self._inbox.take(client, payload, opcode)
             if answer is not None:
-                answer(client, payload, opcode)
+                answer(client, payload if as_compared is None else as_compared(payload), opcode)
 
         self.replay.endpoint.on_inbound = hear
 
