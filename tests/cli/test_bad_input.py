@@ -352,7 +352,20 @@ def assert_recoverable(path: Path) -> None:
 
 def record_until_it_fails(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     with NumberedFeed() as feed:
-        return wsrec("record", feed.url, "--name", "n", "--duration", "30s", "--quiet", "--json", *arguments, **options)
+        return wsrec(
+            "record",
+            feed.url,
+            "--name",
+            "n",
+            "--duration",
+            "30s",
+            "--min-free",
+            "0",
+            "--quiet",
+            "--json",
+            *arguments,
+            **options,
+        )
 
 
 def test_a_file_that_may_not_grow_ends_with_4_and_keeps_what_was_written(tmp_path: Path) -> None:
@@ -390,11 +403,26 @@ def test_a_full_disk_ends_with_4_and_keeps_what_was_written(small_disk: Path, fo
 
 
 @pytest.mark.parametrize("form", ["parquet", "duckdb"])
+def test_a_disk_that_fills_up_is_left_before_it_is_full(small_disk: Path, form: str) -> None:
+    remount(small_disk, "size=60m")
+    into = ["--into", small_disk / "n.duckdb"] if form == "duckdb" else []
+    with NumberedFeed(pause_s=0.01) as feed:
+        done = wsrec("record", feed.url, "--name", "n", "--duration", "30s", "--min-free", "56MB", "--json",
+                     "--library", small_disk, *into)  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    found = json.loads(done.stdout)
+    assert found["sealed"]
+    assert "MiB free" in found["error"]["message"]
+    assert shutil.disk_usage(small_disk).free > 10 << 20, "it had room to seal"
+    assert main(["verify", found["path"]]) == 0
+
+
+@pytest.mark.parametrize("form", ["parquet", "duckdb"])
 def test_a_read_only_disk_ends_with_4(small_disk: Path, refused: Refused, form: str) -> None:
     remount(small_disk, "ro")
     into = ["--into", small_disk / "n.duckdb"] if form == "duckdb" else []
     with NumberedFeed() as feed:
-        shown = refused(4, "record", feed.url, "--library", small_disk / "lib", *into)
+        shown = refused(4, "record", feed.url, "--library", small_disk / "lib", "--min-free", "0", *into)
     assert "read-only" in shown.lower()
     assert "--library" in shown or form == "duckdb"
 

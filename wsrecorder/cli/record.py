@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wsrecorder.cli.app import app
-from wsrecorder.cli.options import Json, LibraryOption, Quiet
+from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
 from wsrecorder.cli.output import log_to_stderr, print_error, print_json, say, show_bytes, show_number
 from wsrecorder.cli.recording import dialect_of, headers_of, limits_of, max_frame_of
 from wsrecorder.core.dialect import TS_UNITS
@@ -57,6 +57,9 @@ def record(
     sync: Annotated[
         bool, typer.Option("--sync/--no-sync", help="Sync each batch to the disk: a crash loses 100 ms at most.")
     ] = True,
+    min_free: Annotated[
+        str, typer.Option(metavar="SIZE", help="Seal and end before the disk has less than this left; 0 fills it.")
+    ] = "500MB",
     type_path: Annotated[str, typer.Option(metavar="PATH", help="Where a message's type is, such as data.e.")] = "type",
     ts_path: Annotated[str, typer.Option(metavar="PATH", help="Where the sender's time stamp is.")] = "ts",
     ts_unit: Annotated[str, typer.Option(help=f"Its unit: {', '.join(TS_UNITS)}.")] = "ms",
@@ -94,6 +97,7 @@ def record(
             stall_s=parse_duration(stall) / 1e9,
             limits=limits_of(rotate, max_events, duration),
             sync=sync,
+            min_free_bytes=parse_size(min_free),
             dialect=dialect_of(type_path, ts_path, ts_unit, heartbeat_type),
             transport=choose_transport(transport),
             tool=f"wsrecorder {version('wsrecorder')}",

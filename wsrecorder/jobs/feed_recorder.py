@@ -10,14 +10,16 @@ import asyncio
 import logging
 import random
 from collections import deque
+from pathlib import Path
 from typing import Final
 
 from wsrecorder.clock import Clock
 from wsrecorder.core.event import Batch, Opcode
 from wsrecorder.core.recorder import Recorder
-from wsrecorder.errors import FeedError, WsrecError
+from wsrecorder.errors import FeedError, StorageError, WsrecError
 from wsrecorder.jobs.record_options import FeedState, Outcome, RecordOptions
 from wsrecorder.jobs.session_ends import begin_recording, seal_recording
+from wsrecorder.jobs.space import until_low
 from wsrecorder.net.feed import connect_feed
 from wsrecorder.net.transport import Closed, Link
 from wsrecorder.store.manifest import Health, redact_url
@@ -52,6 +54,7 @@ class FeedRecorder:
         self._stop = asyncio.Event()
         self._paused_ns: int | None = None
         self._is_yielding = False
+        self._no_space: StorageError | None = None
         self._loop = asyncio.get_running_loop()
 
     # What the link tells (see net.transport.Receiver).
@@ -93,12 +96,14 @@ class FeedRecorder:
         self._flush()
         stopper = asyncio.create_task(_forward(stop, self._stop))
         ticker = asyncio.create_task(self._tick())
+        guard = asyncio.create_task(self._watch_space(self._recording.sink.path))
         error: WsrecError | None = None
         try:
-            error = await self._follow()
+            error = await self._follow() or self._no_space
         finally:
             stopper.cancel()
             ticker.cancel()
+            guard.cancel()
             outcome = await self._end(error)
         return outcome
 
@@ -195,6 +200,12 @@ class FeedRecorder:
             if duration_ns is not None and now_ns - self._recorder.started_ns >= duration_ns:
                 self._recorder.complete = True
                 self._stop.set()
+
+    async def _watch_space(self, path: Path) -> None:
+        """End the recording before the disk is full."""
+        if self.options.min_free_bytes:
+            self._no_space = await until_low(path, self.options.min_free_bytes, self._clock)
+            self._stop.set()
 
     def _flush(self) -> None:
         """Hand what was collected to the writer; hold back reading when it cannot keep up."""

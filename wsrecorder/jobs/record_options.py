@@ -30,6 +30,7 @@ class RecordOptions:
         stall_s: Silence after which the connection counts as lost, seconds; 0 is never.
         limits: When batches and segments are complete, and when the recording is.
         sync: Whether each batch is synced to the disk.
+        min_free_bytes: What must stay free on the disk: before less is, the session is sealed. 0 lets it fill.
         dialect: How envelopes are read.
         transport: ``websockets`` or ``picows``.
         tool: Name and version of this program, for the manifest.
@@ -47,6 +48,7 @@ class RecordOptions:
     stall_s: float = 90.0
     limits: Limits = field(default_factory=Limits)
     sync: bool = True
+    min_free_bytes: int = 0
     dialect: Dialect = ENGINE
     transport: str = "websockets"
     tool: str = "wsrecorder"

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from wsrecorder.core.dialect import EnvelopeReader
 from wsrecorder.errors import WsrecError
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
+from wsrecorder.jobs.space import refuse_full_disk
 from wsrecorder.store.library import Library, new_id
 from wsrecorder.store.manifest import Health, Identity, redact_url
 from wsrecorder.store.recording import Recording
@@ -37,6 +38,7 @@ def begin_recording(
         WsrecError: It cannot be made.
     """
     name = options.session_name
+    refuse_full_disk(options.library if options.into is None else options.into, options.min_free_bytes)
     if options.into is None:
         session_id, path = Library(options.library).create(name, started_ns)
     else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from wsrecorder.errors import StorageError
 __all__ = [
     "create",
     "discard",
+    "free_bytes",
     "list_names",
     "make_directory",
     "move_aside",
@@ -100,6 +102,17 @@ def move_aside(path: Path, suffix: str) -> Path:
         number += 1
     publish(path, aside)
     return aside
+
+
+def free_bytes(path: Path) -> int:
+    """Return how much may still be written to the disk of a path, bytes; the path need not be there yet.
+
+    Raises:
+        StorageError: The disk does not say.
+    """
+    place = next((folder for folder in (path, *path.absolute().parents) if folder.exists()), path)
+    with storage_errors(place):
+        return shutil.disk_usage(place).free
 
 
 def sync(file: IO[bytes]) -> None:

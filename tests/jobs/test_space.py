@@ -1,0 +1,55 @@
+"""A recording ends in order before its disk is full, after a warning."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from wsrecorder.clock import VirtualClock
+from wsrecorder.errors import StorageError
+from wsrecorder.jobs.space import refuse_full_disk, until_low
+
+
+class Disk:
+    """A disk that has less left each time it is asked."""
+
+    def __init__(self, *free_bytes: int | StorageError) -> None:
+        self.left = list(free_bytes)
+
+    def free_bytes(self, path: Path) -> int:
+        found = self.left.pop(0)
+        if isinstance(found, StorageError):
+            raise found
+        return found
+
+
+async def test_it_warns_once_at_twice_the_limit_and_ends_below_it(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("wsrecorder").propagate = True
+    disk = Disk(3 << 20, 2 << 20, (2 << 20) - 1, 1 << 20, (1 << 20) - 1, 0)
+    error = await until_low(Path("/d"), 1 << 20, VirtualClock(), disk.free_bytes)
+    assert disk.left == [0], "exactly the limit is still enough"
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert error.exit_code == 4
+    assert "sealed" in error.hint
+
+
+async def test_it_warns_again_after_there_was_room(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("wsrecorder").propagate = True
+    await until_low(Path("/d"), 10, VirtualClock(), Disk(15, 30, 15, 9).free_bytes)
+    assert len(caplog.records) == 2
+
+
+async def test_a_disk_that_does_not_say_ends_nothing() -> None:
+    disk = Disk(StorageError("away", hint=""), 5)
+    await until_low(Path("/d"), 10, VirtualClock(), disk.free_bytes)
+    assert disk.left == []
+
+
+def test_a_disk_with_too_little_left_is_not_begun_on(tmp_path: Path) -> None:
+    refuse_full_disk(tmp_path / "not" / "there", 1)
+    refuse_full_disk(tmp_path, 0)
+    with pytest.raises(StorageError, match="--min-free") as caught:
+        refuse_full_disk(tmp_path / "not" / "there", 1 << 60)
+    assert "nothing was recorded" in caught.value.hint
