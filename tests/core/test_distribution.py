@@ -111,3 +111,15 @@ def test_samples_stand_for_the_whole_range(start: int, rows: int) -> None:
 def test_a_short_range_is_sampled_whole() -> None:
     assert list(sample_rows(3, 6)) == [(3, 1), (4, 1), (5, 1)]
     assert len(list(sample_rows(0, 16))) == 16
+
+
+@given(st.lists(durations, max_size=40), st.lists(durations, max_size=8, unique=True))
+def test_cumulative_counts_are_those_up_to_each_bound(values: list[int], bounds: list[int]) -> None:
+    bounds.sort()
+    found = Distribution(values).cumulative(bounds)
+    assert found == sorted(found)
+    assert found[-1] == len(values)
+    for bound_ns, count in zip(bounds, found, strict=False):
+        margin_ns = abs(bound_ns) * 0.01
+        assert sum(value < bound_ns - margin_ns for value in values) <= count
+        assert count <= sum(value <= bound_ns + margin_ns for value in values)

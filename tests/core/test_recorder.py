@@ -346,3 +346,14 @@ def test_a_first_wait_longer_than_the_most_is_kept() -> None:
 def test_no_first_wait_means_no_retry() -> None:
     assert not Retry(first_s=0).is_wanted
     assert Retry().is_wanted
+
+
+def test_what_came_in_is_counted_apart_from_what_was_sent() -> None:
+    recorder = recording(batch_bytes=100)
+    recorder.frame(b"abc", Opcode.TEXT, START_NS)
+    recorder.sent(b"subscribe", Opcode.TEXT, START_NS)
+    assert (recorder.received, recorder.received_bytes) == (1, 3)
+    taken(recorder)
+    recorder.frame(b"de", Opcode.BINARY, START_NS)
+    recorder.sent(b"x", Opcode.TEXT, START_NS)
+    assert (recorder.received, recorder.received_bytes) == (2, 5)

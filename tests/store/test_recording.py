@@ -143,3 +143,19 @@ def test_senders_whose_clock_is_off_do_no_harm(stamp: int) -> None:
     recording.close(Health())
     assert recording.latency.count == 1
     assert recording.latency.percentile_ns(99) is not None
+
+
+def test_writing_is_measured_by_the_clock_that_is_handed_in() -> None:
+    sink = GatedSink()
+    now_ns = iter(range(0, 10_000, 700))
+    recording = Recording(sink, READER, lambda: None, lambda: next(now_ns))
+    recorder = Recorder(Limits(), 0)
+    for _ in range(3):
+        recording.offer(frames(recorder, b"a"))
+    batches, queued_bytes = recording.queued
+    assert batches >= 2  # one may have been taken up already
+    assert queued_bytes >= 3
+    sink.gate.set()
+    recording.close(Health())
+    assert (recording.writing.count, recording.writing.min_ns, recording.writing.max_ns) == (3, 700, 700)
+    assert recording.queued == (0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wsrecorder.cli.app import app
+from wsrecorder.cli.operating import MetricsHost, MetricsOptions, MetricsPort, metrics_beside, metrics_options
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
 from wsrecorder.cli.output import log_to_stderr, print_error, print_json, say, show_bytes, show_number
 from wsrecorder.cli.recording import dialect_of, headers_of, limits_of, max_frame_of
@@ -20,7 +22,9 @@ from wsrecorder.core.recorder import Retry
 from wsrecorder.errors import UsageError
 
 if TYPE_CHECKING:
+    from wsrecorder.jobs.feed_recorder import FeedRecorder
     from wsrecorder.jobs.record_options import Outcome, RecordOptions
+    from wsrecorder.jobs.vitals import Vitals
 
 __all__ = ["record"]
 
@@ -67,6 +71,8 @@ def record(
     transport: Annotated[
         str, typer.Option(help="websockets, picows (extra fast), or auto: the fastest installed.")
     ] = "auto",
+    metrics: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
@@ -104,10 +110,11 @@ def record(
         )
         for url in urls
     ]
-    return _report(_record(options, quiet=quiet), as_json=as_json)
+    served = metrics_options("record", metrics, metrics_host, quiet=quiet)
+    return _report(_record(options, served, quiet=quiet), as_json=as_json)
 
 
-def _record(options: list[RecordOptions], *, quiet: bool) -> list[Outcome]:
+def _record(options: list[RecordOptions], metrics: MetricsOptions | None, *, quiet: bool) -> list[Outcome]:
     from wsrecorder.cli.panel import record_panel
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock
@@ -119,15 +126,28 @@ def _record(options: list[RecordOptions], *, quiet: bool) -> list[Outcome]:
     # they come, not when the writer has finished with a batch.
     sys.setswitchinterval(0.0005)
     clock = SystemClock()
-    if quiet or not sys.stderr.isatty():
+    on_terminal = sys.stderr.isatty() and not quiet
+    if not on_terminal:
         log_to_stderr(quiet=quiet)
-        return run_until_stopped(lambda stop: record_feeds(options, clock, stop))
 
-    async def with_panel(stop: asyncio.Event) -> list[Outcome]:
-        async with record_panel(options) as panel:
-            return await record_feeds(options, clock, stop, on_started=panel.watch)
+    async def run(stop: asyncio.Event) -> list[Outcome]:
+        panel = record_panel(options) if on_terminal else nullcontext()
+        async with metrics_beside(metrics) as measure, panel as shown:
 
-    return run_until_stopped(with_panel)
+            def on_started(recorders: list[FeedRecorder]) -> None:
+                measure(lambda: _vitals(recorders))
+                if shown is not None:
+                    shown.watch(recorders)
+
+            return await record_feeds(options, clock, stop, on_started)
+
+    return run_until_stopped(run)
+
+
+def _vitals(recorders: list[FeedRecorder]) -> Vitals:
+    from wsrecorder.jobs.vitals import RecordVitals
+
+    return RecordVitals(recorders)
 
 
 def _report(outcomes: list[Outcome], *, as_json: bool) -> int:

@@ -15,6 +15,7 @@ import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.console_options import ConsoleHost, ConsolePort, ConsoleToken, console_options
+from wsrecorder.cli.operating import MetricsHost, MetricsOptions, MetricsPort, metrics_beside, metrics_options
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size, split_words
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_bytes, show_duration, show_number, show_speed
 from wsrecorder.cli.replay_console import console_beside
@@ -25,6 +26,7 @@ from wsrecorder.cli.two_way import (
     Rules,
     TwoWayOption,
     replay_two_way,
+    replay_vitals,
     two_way_options,
 )
 from wsrecorder.core.fault import parse_faults
@@ -130,6 +132,8 @@ def replay(
     console_host: ConsoleHost = "127.0.0.1",
     console_port: ConsolePort = None,
     console_token: ConsoleToken = None,
+    metrics: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
@@ -166,12 +170,13 @@ def replay(
         seed=seed,
     )
     talk = two_way_options(two_way, match, match_timeout, conn, rules)
+    served = metrics_options("replay", metrics, metrics_host, quiet=quiet)
     stores = _find(sessions or [], library)
     if talk is not None:
-        return replay_two_way(stores, options, talk, quiet=quiet, as_json=as_json)
+        return replay_two_way(stores, options, talk, served, quiet=quiet, as_json=as_json)
     shown = console_options(console_host, console_port, console_token) if console else None
     beside = partial(console_beside, stores, shown, library)
-    _replay(stores, options, beside, match=_checked(match), quiet=quiet, as_json=as_json)
+    _replay(stores, options, beside, served, match=_checked(match), quiet=quiet, as_json=as_json)
     return 0
 
 
@@ -197,7 +202,7 @@ def _find(references: Sequence[str], library: Path) -> list[Store]:
 
 def _replay(
     stores: Sequence[Store], options: ReplayOptions, beside: Callable[..., _Beside],
-    *, match: str | None, quiet: bool, as_json: bool,
+    metrics: MetricsOptions | None, *, match: str | None, quiet: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock
@@ -212,10 +217,13 @@ def _replay(
 
     async def run(stop: asyncio.Event) -> None:
         panel = _panel(stop, match) if on_terminal else _log_lines()
-        async with panel as watch, beside(on_terminal=on_terminal) as begin_console:
+        async with (
+            metrics_beside(metrics) as measure, panel as watch, beside(on_terminal=on_terminal) as begin_console,
+        ):  # fmt: skip
 
             def on_started(running: Replay) -> None:
                 begin_console(running)
+                measure(lambda: replay_vitals(running))
                 started.append((running, running.url))  # once it has ended it has none
                 watch(running)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wsrecorder.cli.app import app
+from wsrecorder.cli.operating import MetricsHost, MetricsOptions, MetricsPort, metrics_beside, metrics_options
 from wsrecorder.cli.options import Json, LibraryOption, Quiet
 from wsrecorder.cli.output import log_to_stderr, print_error, print_json, say, show_bytes, show_number
 from wsrecorder.cli.recording import dialect_of, headers_of, limits_of, max_frame_of
 from wsrecorder.core.dialect import TS_UNITS
 
 if TYPE_CHECKING:
+    from wsrecorder.jobs.tap import TapJob
     from wsrecorder.jobs.tap_options import TapJobOptions, TapSummary
+    from wsrecorder.jobs.vitals import Vitals
 
 __all__ = ["tap"]
 
@@ -63,6 +67,8 @@ def tap(
     ts_path: Annotated[str, typer.Option(metavar="PATH", help="Where the sender's time stamp is.")] = "ts",
     ts_unit: Annotated[str, typer.Option(help=f"Its unit: {', '.join(TS_UNITS)}.")] = "ms",
     heartbeat_type: Annotated[str, typer.Option(help="Type of the feed's heartbeats; empty for none.")] = "HEARTBEAT",
+    metrics: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
@@ -94,14 +100,14 @@ def tap(
         dialect=dialect_of(type_path, ts_path, ts_unit, heartbeat_type),
         tool=f"wsrecorder {version('wsrecorder')}",
     )
-    return _report(_tap(TapJobOptions(tap=tap_options, record=record), quiet=quiet), as_json=as_json)
+    served = metrics_options("tap", metrics, metrics_host, quiet=quiet)
+    return _report(_tap(TapJobOptions(tap=tap_options, record=record), served, quiet=quiet), as_json=as_json)
 
 
-def _tap(options: TapJobOptions, *, quiet: bool) -> TapSummary:
+def _tap(options: TapJobOptions, metrics: MetricsOptions | None, *, quiet: bool) -> TapSummary:
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.cli.tap_panel import tap_panel
     from wsrecorder.clock import SystemClock
-    from wsrecorder.jobs.tap import TapJob
     from wsrecorder.jobs.tap import tap as run_tap
     from wsrecorder.store.memory import keep_memory_flat
 
@@ -109,20 +115,30 @@ def _tap(options: TapJobOptions, *, quiet: bool) -> TapSummary:
     # As for record: frames pass on when they come, not when the writer has finished with a batch.
     sys.setswitchinterval(0.0005)
 
-    def tell(job: TapJob) -> None:
-        say(f"tapping {job.shown_upstream}: connect to {job.state.url} instead (Ctrl-C ends)")
-
-    async def plainly(stop: asyncio.Event) -> TapSummary:
-        return await run_tap(options, SystemClock(), stop, tell)
-
-    async def with_panel(stop: asyncio.Event) -> TapSummary:
-        async with tap_panel() as panel:
-            return await run_tap(options, SystemClock(), stop, panel.watch)
-
-    if quiet or not sys.stderr.isatty():
+    on_terminal = sys.stderr.isatty() and not quiet
+    if not on_terminal:
         log_to_stderr(quiet=quiet)
-        return run_until_stopped(plainly)
-    return run_until_stopped(with_panel)
+
+    async def run(stop: asyncio.Event) -> TapSummary:
+        panel = tap_panel() if on_terminal else nullcontext()
+        async with metrics_beside(metrics) as measure, panel as shown:
+
+            def on_started(job: TapJob) -> None:
+                measure(lambda: _vitals(job))
+                if shown is not None:
+                    shown.watch(job)
+                else:
+                    say(f"tapping {job.shown_upstream}: connect to {job.state.url} instead (Ctrl-C ends)")
+
+            return await run_tap(options, SystemClock(), stop, on_started)
+
+    return run_until_stopped(run)
+
+
+def _vitals(job: TapJob) -> Vitals:
+    from wsrecorder.jobs.vitals import TapVitals
+
+    return TapVitals(job)
 
 
 def _report(summary: TapSummary, *, as_json: bool) -> int:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from wsrecorder.cli.operating import MetricsOptions, metrics_beside
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_number
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.errors import UsageError
 from wsrecorder.jobs.two_way_options import TwoWay, TwoWayOptions, read_rules
 
 if TYPE_CHECKING:
+    from wsrecorder.jobs.replay import Replay
     from wsrecorder.jobs.replay_options import ReplayOptions
     from wsrecorder.jobs.two_way import TwoWayReplay
     from wsrecorder.jobs.two_way_options import TwoWayReport
+    from wsrecorder.jobs.vitals import Vitals
     from wsrecorder.store.session import Store
 
-__all__ = ["Conn", "MatchTimeout", "Rules", "TwoWayOption", "replay_two_way", "two_way_options"]
+__all__ = ["Conn", "MatchTimeout", "Rules", "TwoWayOption", "replay_two_way", "replay_vitals", "two_way_options"]
 
 _MISMATCH: Final = 1
 _CLIENTS_SHOWN: Final = 20
@@ -68,7 +72,13 @@ def two_way_options(
 
 
 def replay_two_way(
-    stores: Sequence[Store], options: ReplayOptions, two_way: TwoWayOptions, *, quiet: bool, as_json: bool
+    stores: Sequence[Store],
+    options: ReplayOptions,
+    two_way: TwoWayOptions,
+    metrics: MetricsOptions | None,
+    *,
+    quiet: bool,
+    as_json: bool,
 ) -> int:
     """Replay a session as a dialogue, and print how it went.
 
@@ -85,12 +95,18 @@ def replay_two_way(
         )
     log_to_stderr(quiet=quiet)
     started: list[tuple[TwoWayReplay, str]] = []
+
+    async def run(stop: asyncio.Event) -> None:
+        async with metrics_beside(metrics) as measure:
+
+            def on_started(running: TwoWayReplay) -> None:
+                started.append((running, running.url))
+                measure(lambda: replay_vitals(running))
+
+            await two_way_replay(stores[0], options, two_way, SystemClock(), stop, on_started)
+
     try:
-        run_until_stopped(
-            lambda stop: two_way_replay(
-                stores[0], options, two_way, SystemClock(), stop, lambda running: started.append((running, running.url))
-            )
-        )
+        run_until_stopped(run)
     finally:
         for running, url in started:
             report = running.report()
@@ -98,6 +114,13 @@ def replay_two_way(
             if as_json:
                 print_json({"url": url, "session": str(stores[0].path)} | report.to_dict())
     return _MISMATCH if started and started[0][0].report().mismatches else 0
+
+
+def replay_vitals(running: Replay | TwoWayReplay) -> Vitals:
+    """Return what there is to tell of a replay."""
+    from wsrecorder.jobs.vitals import ReplayVitals
+
+    return ReplayVitals(running)
 
 
 def _print(report: TwoWayReport, *, in_full: bool) -> None:

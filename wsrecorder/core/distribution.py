@@ -9,7 +9,7 @@ differ, so a latency can be below zero.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 __all__ = ["Distribution", "sample_rows"]
@@ -86,6 +86,19 @@ class Distribution:
         middle_ns = _middle(buckets[bisect_left(reached, rank)])
         # The ends are known exactly; no bucket's middle may lie beyond them.
         return min(max(middle_ns, self.min_ns), self.max_ns)
+
+    def cumulative(self, bounds_ns: Sequence[int]) -> list[int]:
+        """Return how many durations do not exceed each bound, and last how many there are.
+
+        Safe while another thread records.
+
+        Args:
+            bounds_ns: Ascending. A duration within 1 % of one may count on either side of it.
+        """
+        found = [0] * (len(bounds_ns) + 1)
+        for bucket, count in self._counts.copy().items():
+            found[bisect_left(bounds_ns, _middle(bucket))] += count
+        return list(accumulate(found))
 
     def summary_ms(self) -> dict[str, float | None]:
         """Return ``p50``, ``p99``, ``max`` and ``mean`` in ms, for reports; None while there is none."""

@@ -74,6 +74,8 @@ class Recorder:
         self._next_seq = 0
         self._taken = 0
         self._sent = 0
+        self._taken_bytes = 0
+        self._sent_bytes = 0
         self._is_open = False
         self._lost_ns: int | None = None
         self._lost_cause = ""
@@ -83,6 +85,16 @@ class Recorder:
     def messages(self) -> int:
         """Frames recorded so far."""
         return self._taken + len(self._payloads) - len(self._batch.marks)
+
+    @property
+    def received(self) -> int:
+        """Frames recorded so far that came in."""
+        return self.messages - self._sent
+
+    @property
+    def received_bytes(self) -> int:
+        """Payload bytes of those."""
+        return self._taken_bytes + self.limits.batch_bytes - self._room_bytes - self._sent_bytes
 
     def frame(self, payload: bytes, opcode: int, now_ns: int) -> bool:
         """Record a frame that came in; this is the hot path.
@@ -122,6 +134,7 @@ class Recorder:
         self._opcodes.append(opcode)
         self._room_bytes -= len(payload)
         self._sent += 1
+        self._sent_bytes += len(payload)
         self._turn(Direction.IN)
 
     def opened(self, now_ns: int, detail: Mapping[str, Any]) -> None:
@@ -177,6 +190,7 @@ class Recorder:
         batch = self._batch
         batch.wall_offset_ns = wall_offset_ns + self.started_ns
         batch.size_bytes = self.limits.batch_bytes - self._room_bytes
+        self._taken_bytes += batch.size_bytes
         self._next_seq += len(batch)
         self._taken += len(batch) - len(batch.marks)
         last_run = batch.runs[-1]

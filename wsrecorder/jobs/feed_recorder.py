@@ -18,6 +18,7 @@ from wsrecorder.core.event import Batch, Opcode
 from wsrecorder.core.recorder import Recorder
 from wsrecorder.errors import FeedError, StorageError, WsrecError
 from wsrecorder.jobs.record_options import FeedState, Outcome, RecordOptions
+from wsrecorder.jobs.recording_vitals import RecordingVitals
 from wsrecorder.jobs.session_ends import begin_recording, seal_recording
 from wsrecorder.jobs.space import until_low
 from wsrecorder.net.feed import connect_feed
@@ -86,7 +87,7 @@ class FeedRecorder:
             started_ns = self._recorder.started_ns + self._wall_offset_ns()
             # Making the session waits for the disk: frames that come meanwhile are stamped and kept.
             self._recording = await asyncio.to_thread(
-                begin_recording, self.options, started_ns, self._subprotocol, self._tell_drained
+                begin_recording, self.options, started_ns, self._subprotocol, self._tell_drained, self._now_ns
             )
         except WsrecError as exc:
             if self._link is not None:
@@ -273,6 +274,11 @@ class FeedRecorder:
     @property
     def _shown_url(self) -> str:
         return redact_url(self.options.feed.url)
+
+    @property
+    def vitals(self) -> RecordingVitals:
+        """What a metric is made of, beside its state."""
+        return RecordingVitals(self._shown_url, self._recorder, self._recording, self._health)
 
     @property
     def state(self) -> FeedState:

@@ -24,7 +24,11 @@ _LOG: Final = logging.getLogger("wsrecorder.record")
 
 
 def begin_recording(
-    options: RecordOptions, started_ns: int, subprotocol: str | None, on_drained: Callable[[], None]
+    options: RecordOptions,
+    started_ns: int,
+    subprotocol: str | None,
+    on_drained: Callable[[], None],
+    now_ns: Callable[[], int] | None = None,
 ) -> Recording:
     """Make a session, now that there is something to record; blocks until the disk has it.
 
@@ -33,6 +37,7 @@ def begin_recording(
         started_ns: UTC of its beginning, ns since the epoch.
         subprotocol: The subprotocol that the server chose.
         on_drained: Called on the writer thread when there is room again.
+        now_ns: Monotonic time, ns, to measure the writing by; None measures nothing.
 
     Raises:
         WsrecError: It cannot be made.
@@ -61,7 +66,7 @@ def begin_recording(
     else:
         sink = DuckDbSink(path, identity)
     _LOG.info("%s: recording into %s", redact_url(url), path)
-    return Recording(sink, EnvelopeReader(options.dialect), on_drained)
+    return Recording(sink, EnvelopeReader(options.dialect), on_drained, now_ns)
 
 
 async def seal_recording(recording: Recording, health: Health, error: WsrecError | None) -> Outcome:

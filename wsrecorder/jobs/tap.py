@@ -19,6 +19,7 @@ from wsrecorder.core.event import Batch, Direction
 from wsrecorder.core.tap_recorder import TapRecorder
 from wsrecorder.errors import WsrecError
 from wsrecorder.jobs.record_options import Outcome
+from wsrecorder.jobs.recording_vitals import RecordingVitals
 from wsrecorder.jobs.session_ends import begin_recording, seal_recording
 from wsrecorder.jobs.tap_options import TapClient, TapJobOptions, TapState, TapSummary
 from wsrecorder.net.tap import Tap
@@ -139,7 +140,7 @@ class TapJob:
         started_ns = self._recorder.started_ns + self._wall_offset_ns()
         try:
             self._recording = await asyncio.to_thread(
-                begin_recording, options, started_ns, opened.subprotocol, self._tell_drained
+                begin_recording, options, started_ns, opened.subprotocol, self._tell_drained, self._clock.now_ns
             )
         except WsrecError as exc:
             self._error = exc
@@ -215,6 +216,11 @@ class TapJob:
     def shown_upstream(self) -> str:
         """The server's URL, without credentials."""
         return redact_url(self.options.tap.upstream)
+
+    @property
+    def vitals(self) -> RecordingVitals:
+        """What a metric is made of, beside its state."""
+        return RecordingVitals(self.shown_upstream, self._recorder, self._recording, self._health)
 
     @property
     def state(self) -> TapState:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
-__all__ = ["ClientStats"]
+__all__ = ["ClientStats", "Departed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +45,29 @@ class ClientStats:
     latency_ms: float
     window_bits: int | None
     close_code: int | None
+
+
+class Departed(deque[ClientStats]):
+    """The last clients that have gone; and what all that have gone came to.
+
+    Attributes:
+        frames_sent: Frames of the stream that they were sent.
+        bytes_sent: Bytes of those on the wire.
+        stalls: How often the buffer of one was full.
+
+    Args:
+        kept: How many of them are kept.
+    """
+
+    def __init__(self, kept: int) -> None:
+        super().__init__(maxlen=kept)
+        self.frames_sent = 0
+        self.bytes_sent = 0
+        self.stalls = 0
+
+    def append(self, stats: ClientStats) -> None:
+        """Take one more."""
+        super().append(stats)
+        self.frames_sent += stats.frames_sent
+        self.bytes_sent += stats.bytes_sent
+        self.stalls += stats.stalls

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
@@ -26,7 +25,7 @@ from websockets.frames import CloseCode
 
 from wsrecorder.net.admission import Admission
 from wsrecorder.net.client import Client, ClientConnection
-from wsrecorder.net.client_stats import ClientStats
+from wsrecorder.net.client_stats import ClientStats, Departed
 from wsrecorder.net.endpoint_options import EndpointOptions, SlowClient
 from wsrecorder.net.framing import Frames, frame_one
 from wsrecorder.net.listening import cannot_listen
@@ -99,7 +98,7 @@ class Endpoint:
         self.clients_served = 0
         self.slow_closed = 0
         self.is_silent = False
-        self.departed: deque[ClientStats] = deque(maxlen=_KEPT_STATS)
+        self.departed = Departed(_KEPT_STATS)
         self._now_ns = now_ns
         self._wall_ns = wall_ns
         self._heartbeat = heartbeat

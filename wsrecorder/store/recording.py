@@ -39,26 +39,41 @@ class Recording:
     Attributes:
         sink: Where they go.
         latency: Received minus sent, of a sample of the messages; by the two clocks, uncorrected.
+        writing: How long each batch took to be written and synced; empty without ``now_ns``.
         error: What ended the writing, or None.
 
     Args:
         sink: Where the batches go; used by the writer thread alone from now on.
         reader: Reads the envelopes.
         on_drained: Called on the writer thread when a full queue has room again, or writing has ended.
+        now_ns: Monotonic time, ns, to measure the writing by; None measures nothing.
     """
 
-    def __init__(self, sink: Sink, reader: EnvelopeReader, on_drained: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        reader: EnvelopeReader,
+        on_drained: Callable[[], None],
+        now_ns: Callable[[], int] | None = None,
+    ) -> None:
         self.sink = sink
         self.latency = Distribution()
+        self.writing = Distribution()
         self.error: WsrecError | None = None
         self._reader = reader
         self._on_drained = on_drained
+        self._now_ns = now_ns
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._queued_bytes = 0
         self._is_full = False
         self._thread = threading.Thread(target=self._run, name="wsrec-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """Batches that wait to be written; and bytes in memory of those and of the one that is being written."""
+        return self._batches.qsize(), self._queued_bytes
 
     def offer(self, batch: Batch) -> bool:
         """Hand over a batch; it is always taken.
@@ -106,7 +121,10 @@ class Recording:
     def _write(self, batch: Batch) -> None:
         try:
             rows = encode(batch, self._reader)
+            began_ns = self._now_ns() if self._now_ns is not None else None
             self.sink.append(rows)
+            if self._now_ns is not None and began_ns is not None:
+                self.writing.record(self._now_ns() - began_ns)
             self._sample_latency(rows)
         except WsrecError as exc:
             self.error = exc

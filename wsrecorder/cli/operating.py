@@ -1,0 +1,120 @@
+"""Metrics and health of commands that run for long: their options, and what serves them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from wsrecorder.cli.output import say
+from wsrecorder.errors import WsrecError
+
+if TYPE_CHECKING:
+    from wsrecorder.jobs.vitals import Vitals
+    from wsrecorder.net.probes import Finding
+
+__all__ = ["MetricsHost", "MetricsOptions", "MetricsPort", "metrics_beside", "metrics_options"]
+
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--metrics", metavar="PORT", min=0, max=65535,
+        help="Serve /metrics for Prometheus, /healthz and /readyz on this port; 0 takes a free one.",
+    ),
+]  # fmt: skip
+MetricsHost = Annotated[str, typer.Option("--metrics-host", metavar="HOST", help="Address to serve them on.")]
+
+_STARTING: Final = "starting"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsOptions:
+    """Where metrics are served.
+
+    Attributes:
+        command: Whose: ``record``, ``tap`` or ``replay``.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        quiet: Whether to keep to oneself where that is.
+    """
+
+    command: str
+    host: str
+    port: int
+    quiet: bool
+
+
+def metrics_options(command: str, port: int | None, host: str, *, quiet: bool) -> MetricsOptions | None:
+    """Return where metrics are served; None is nowhere.
+
+    Raises:
+        WsrecError: What they need is not installed.
+    """
+    if port is None:
+        return None
+    if find_spec("prometheus_client") is None:
+        raise WsrecError(
+            "--metrics needs what the extra 'metrics' brings", hint="pip install 'wsrecorder[metrics]', or leave it out"
+        )
+    return MetricsOptions(command, host, port, quiet)
+
+
+@asynccontextmanager
+async def metrics_beside(options: MetricsOptions | None) -> AsyncIterator[Callable[[Callable[[], Vitals]], None]]:
+    """Serve metrics and health until the block ends.
+
+    Yields:
+        What is to be told, once, how to reach what there is to tell of the job.
+
+    Raises:
+        EndpointError: The address or port cannot be had.
+    """
+    if options is None:
+        yield lambda reach: None
+        return
+    from wsrecorder.net.probes import Probes
+
+    watched: list[Vitals] = []
+    page = _Pages(options, watched)
+    answers = {"/metrics": page.metrics, "/healthz": page.health, "/readyz": page.readiness}
+    async with Probes(options.host, options.port, answers) as probes:
+        if not options.quiet:
+            say(f"metrics at {probes.url}/metrics")
+        yield lambda reach: watched.append(reach())
+
+
+class _Pages:
+    """What is answered; all of it on the event loop."""
+
+    def __init__(self, options: MetricsOptions, watched: list[Vitals]) -> None:
+        self._options = options
+        self._watched = watched
+        self._version = version("wsrecorder")
+
+    def metrics(self) -> Finding:
+        from wsrecorder.jobs.metrics_page import METRICS_TYPE, metrics_page
+        from wsrecorder.net.probes import Finding
+
+        measured = [each for vitals in self._watched for each in vitals.measurements()]
+        page = metrics_page(measured, self._options.command, self._version)
+        return Finding(page, content_type=METRICS_TYPE)
+
+    def health(self) -> Finding:
+        return _verdict(next(filter(None, (vitals.trouble() for vitals in self._watched)), None))
+
+    def readiness(self) -> Finding:
+        if not self._watched:
+            return _verdict(_STARTING)
+        reasons = (vitals.trouble() or vitals.unready() for vitals in self._watched)
+        return _verdict(next(filter(None, reasons), None))
+
+
+def _verdict(reason: str | None) -> Finding:
+    from wsrecorder.net.probes import Finding
+
+    return Finding(b"ok\n") if reason is None else Finding(f"{reason}\n".encode(), 503)

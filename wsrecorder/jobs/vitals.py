@@ -1,0 +1,173 @@
+"""What there is to tell of a job that runs: its measurements, whether it works, whether it is ready.
+
+It reads counters that the job keeps anyway. Everything here is to be called on the event loop.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
+
+from wsrecorder.errors import WsrecError
+from wsrecorder.jobs.metrics import Measurement
+from wsrecorder.jobs.recording_vitals import RecordingVitals
+
+if TYPE_CHECKING:  # a recorder has no use for what replays
+    from wsrecorder.jobs.feed_recorder import FeedRecorder
+    from wsrecorder.jobs.replay import Replay
+    from wsrecorder.jobs.tap import TapJob
+    from wsrecorder.jobs.two_way import TwoWayReplay
+
+__all__ = ["RecordVitals", "ReplayVitals", "TapVitals", "Vitals"]
+
+_STATUS: Final = {"waiting": "waiting to reconnect"}
+
+
+class Vitals(Protocol):
+    """What there is to tell of a job."""
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Yield what is measured."""
+        ...
+
+    def trouble(self) -> str | None:
+        """Return why it does not do its work any more; None while it does."""
+        ...
+
+    def unready(self) -> str | None:
+        """Return what it waits for before it can do its work; None when it does it."""
+        ...
+
+
+class RecordVitals:
+    """What there is to tell of recordings.
+
+    Args:
+        recorders: One for each feed.
+    """
+
+    def __init__(self, recorders: Sequence[FeedRecorder]) -> None:
+        self._recorders = recorders
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Yield what is measured, each with its feed."""
+        seen: Counter[str] = Counter()
+        for recorder in self._recorders:
+            vitals, state = recorder.vitals, recorder.state
+            seen[vitals.feed] += 1  # one feed recorded twice: no two series may have the same labels
+            feed = vitals.feed if seen[vitals.feed] == 1 else f"{vitals.feed} ({seen[vitals.feed]})"
+            received = vitals.recorder.received
+            yield Measurement("wsrec_frames_total", received, (feed, "in"))
+            yield Measurement("wsrec_frames_total", vitals.recorder.messages - received, (feed, "out"))
+            yield Measurement("wsrec_reconnects_total", state.reconnects, (feed,))
+            yield Measurement("wsrec_connected", int(state.status == "open"), (feed,))
+            yield Measurement("wsrec_silence_seconds", state.silence_ns / 1e9, (feed,))
+            yield from _of_recording(vitals, feed)
+
+    def trouble(self) -> str | None:
+        """Return which writer has failed, and why; None while all work."""
+        return next(filter(None, (_trouble_of(recorder.vitals) for recorder in self._recorders)), None)
+
+    def unready(self) -> str | None:
+        """Return which feed is not connected, and how it stands; None when all are."""
+        for recorder in self._recorders:
+            if (status := recorder.state.status) != "open":
+                return f"{recorder.vitals.feed}: {_STATUS.get(status, status)}"
+        return None
+
+
+class TapVitals:
+    """What there is to tell of a tap.
+
+    Args:
+        job: A tap that listens.
+    """
+
+    def __init__(self, job: TapJob) -> None:
+        self._job = job
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Yield what is measured."""
+        state, vitals = self._job.state, self._job.vitals
+        yield Measurement("wsrec_frames_total", state.messages_in, (vitals.feed, "in"))
+        yield Measurement("wsrec_frames_total", state.messages_out, (vitals.feed, "out"))
+        yield from _of_recording(vitals, vitals.feed)
+        yield Measurement("wsrec_clients", len(state.clients))
+        yield Measurement("wsrec_clients_served_total", state.clients_served)
+        yield Measurement("wsrec_clients_refused_total", state.refused)
+        yield Measurement("wsrec_buffered_bytes", sum(client.waiting_bytes for client in state.clients))
+        yield Measurement("wsrec_added_seconds", state.added)
+
+    def trouble(self) -> str | None:
+        """Return why its writer has failed; None while it works."""
+        return _trouble_of(self._job.vitals)
+
+    def unready(self) -> str | None:
+        """Return None: there is no word of it before it listens."""
+        return None
+
+
+class ReplayVitals:
+    """What there is to tell of a replay.
+
+    Args:
+        running: A replay that serves.
+    """
+
+    def __init__(self, running: Replay | TwoWayReplay) -> None:
+        self._running = running
+
+    def measurements(self) -> Iterator[Measurement]:
+        """Yield what is measured."""
+        state, endpoint = self._running.state, self._running.endpoint
+        here = [client.stats() for client in endpoint.clients]
+        gone = endpoint.departed
+        yield Measurement("wsrec_clients", len(here))
+        yield Measurement("wsrec_clients_served_total", endpoint.clients_served)
+        yield Measurement("wsrec_played_frames_total", state.frames_sent)
+        yield Measurement("wsrec_sent_frames_total", gone.frames_sent + sum(client.frames_sent for client in here))
+        yield Measurement("wsrec_sent_bytes_total", gone.bytes_sent + sum(client.bytes_sent for client in here))
+        yield Measurement("wsrec_client_stalls_total", gone.stalls + sum(client.stalls for client in here))
+        yield Measurement("wsrec_buffered_bytes", sum(client.buffered_bytes for client in here))
+        yield Measurement("wsrec_slow_clients_closed_total", endpoint.slow_closed)
+        yield Measurement("wsrec_lateness_seconds", state.lateness)
+        yield Measurement("wsrec_playhead_seconds", state.position_ns / 1e9)
+        for kind, count in self._running.faults.counts.items():
+            yield Measurement("wsrec_faults_injected_total", count, (kind,))
+
+    def trouble(self) -> str | None:
+        """Return why it cannot play on; None while it can."""
+        return None if self._running.error is None else _words(self._running.error)
+
+    def unready(self) -> str | None:
+        """Return None: there is no word of it before it serves."""
+        return None
+
+
+def _of_recording(vitals: RecordingVitals, feed: str) -> Iterator[Measurement]:
+    labels = (feed,)
+    yield Measurement("wsrec_received_bytes_total", vitals.recorder.received_bytes, labels)
+    yield Measurement("wsrec_gaps_total", vitals.recorder.gaps, labels)
+    yield Measurement("wsrec_paused_seconds_total", vitals.health.paused_ms / 1e3, labels)
+    yield Measurement("wsrec_longest_stall_seconds", round(vitals.health.longest_stall_ms / 1e3, 6), labels)
+    recording = vitals.recording
+    if recording is None:
+        return  # there is no session yet
+    batches, queued_bytes = recording.queued
+    yield Measurement("wsrec_recorded_bytes_total", recording.sink.tally.size_bytes, labels)
+    yield Measurement("wsrec_latency_seconds", recording.latency, labels)
+    yield Measurement("wsrec_queue_batches", batches, labels)
+    yield Measurement("wsrec_queue_bytes", queued_bytes, labels)
+    yield Measurement("wsrec_sync_seconds", recording.writing, labels)
+    yield Measurement("wsrec_segments_total", len(recording.sink.manifest.segments), labels)
+    yield Measurement("wsrec_disk_bytes", recording.sink.size_bytes, labels)
+
+
+def _trouble_of(vitals: RecordingVitals) -> str | None:
+    error = vitals.recording.error if vitals.recording is not None else None
+    return None if error is None else f"{vitals.feed}: the writer has ended: {_words(error)}"
+
+
+def _words(error: BaseException) -> str:
+    return error.message if isinstance(error, WsrecError) else repr(error)

@@ -1,0 +1,164 @@
+"""A small HTTP server for those who watch a process: on threads of its own, so that it answers whatever else happens.
+
+What it answers is made on the event loop, which alone may read what the job counts. A loop that does not get round
+to that within `_PATIENCE_S` is an answer too: 503.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET6
+from socketserver import TCPServer
+from threading import Thread
+from types import TracebackType
+from typing import Final, Self
+
+from wsrecorder.errors import EndpointError
+from wsrecorder.net.listening import cannot_listen
+
+__all__ = ["Finding", "Probes"]
+
+_LOG: Final = logging.getLogger("wsrecorder.metrics")
+
+_PATIENCE_S: Final = 5.0
+_TEXT: Final = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to a request.
+
+    Attributes:
+        content: Its body.
+        status: HTTP status.
+        content_type: What the body is.
+    """
+
+    content: bytes
+    status: int = 200
+    content_type: str = _TEXT
+
+
+class Probes:
+    """The server, serving while its context is open.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        answers: What answers a GET of each path; called on the event loop.
+
+    Raises:
+        EndpointError: The address or port cannot be had (on entering the context).
+    """
+
+    def __init__(self, host: str, port: int, answers: Mapping[str, Callable[[], Finding]]) -> None:
+        self._host = host
+        self._port = port
+        self._answers = answers
+        self._server: _Server | None = None
+        self._thread: Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it serves, without a path; to be asked while it does."""
+        assert self._server is not None
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._server.server_address[1]}"
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._server = _Server(self._host, self._port, asyncio.get_running_loop(), self._answers)
+        except OSError as exc:
+            error = cannot_listen(self._host, self._port, exc)
+            hint = error.hint.replace("--port", "--metrics").replace("--host", "--metrics-host")
+            raise EndpointError(error.message, hint=hint) from exc
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="wsrec-probes", daemon=True)
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        assert self._thread is not None
+        await asyncio.to_thread(self._server.shutdown)
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # a request that waits for the loop would wait for us, who hold it
+
+    def __init__(
+        self, host: str, port: int, loop: asyncio.AbstractEventLoop, answers: Mapping[str, Callable[[], Finding]]
+    ) -> None:
+        self.loop = loop
+        self.answers = answers
+        if ":" in host:
+            self.address_family = AF_INET6
+        super().__init__((host, port), _Request)
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)  # HTTPServer's own asks the name server for our name, which can take seconds
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: whoever asked has gone, or sent what is not HTTP."""
+
+
+class _Request(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "wsrec"
+    sys_version = ""
+    timeout = 10  # who connects and says nothing does not keep a thread
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: a probe every few seconds is no news."""
+
+    def _answer(self, *, with_body: bool) -> None:
+        finding = self._find()
+        self.send_response(finding.status)
+        self.send_header("Content-Type", finding.content_type)
+        self.send_header("Content-Length", str(len(finding.content)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if with_body:
+            self.wfile.write(finding.content)
+
+    def _find(self) -> Finding:
+        answer = self.server.answers.get(self.path.partition("?")[0])
+        if answer is None:
+            known = ", ".join(self.server.answers)
+            return Finding(f"there is {known}\n".encode(), 404)
+        try:
+            return _on_loop(self.server.loop, answer)
+        except TimeoutError:
+            return Finding(f"the event loop has not turned for {_PATIENCE_S:g} s\n".encode(), 503)
+        except Exception:
+            _LOG.exception("%s cannot be answered", self.path.partition("?")[0])
+            return Finding(b"our own mistake: the log says more\n", 500)
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, answer: Callable[[], Finding]) -> Finding:
+    """Return what ``answer`` returns on the event loop; called on another thread."""
+    found: Future[Finding] = Future()
+
+    def make() -> None:
+        try:
+            found.set_result(answer())
+        except Exception as exc:
+            found.set_exception(exc)
+
+    loop.call_soon_threadsafe(make)
+    return found.result(_PATIENCE_S)
