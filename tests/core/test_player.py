@@ -361,6 +361,51 @@ def test_a_burst_at_maximum_speed_is_part_of_it() -> None:
     assert player.next_step(0) == Send(2, 3)
 
 
+# Falling behind
+
+
+def seconds(*times_s: float) -> list[int]:
+    return [round(time_s * 1e9) for time_s in times_s]
+
+
+def test_a_speed_that_was_too_high_leaves_no_backlog_behind() -> None:
+    player = playing(seconds(1, 2, 3, 4, 5_000), speed=1_000.0, max_rows=2)
+    assert player.next_step(3 * 10**9) == Send(0, 2)  # 3 s for what should have taken 5 ms
+    assert player.stands_ns(3 * 10**9) == 3 * 10**9
+    player.set_speed(1.0, 3 * 10**9)
+    assert player.position(3 * 10**9) == 3 * 10**9
+    assert player.next_step(3 * 10**9) == Send(2, 3)
+    assert player.next_step(3 * 10**9) == Wait(4 * 10**9)
+
+
+def test_a_pause_stands_where_sending_has_come_to() -> None:
+    player = playing(seconds(1, 2), speed=1_000.0, max_rows=2)
+    assert player.next_step(3 * 10**9) == Send(0, 2)
+    player.pause(3 * 10**9)  # while the next batch is read
+    assert player.position(3 * 10**9) == player.stands_ns(3 * 10**9) == 2 * 10**9
+
+
+def test_being_a_little_late_is_caught_up_with() -> None:
+    player = playing(seconds(1, 2))
+    player.set_speed(2.0, 1_900_000_000)
+    assert player.position(1_900_000_000) == 1_900_000_000
+
+
+def test_where_the_playhead_stands_is_told_in_recorded_time() -> None:
+    player = Player()
+    player.next_step(0)
+    player.feed([10, 15], 0, elapsed_ns=[1_000, 5_000])
+    player.resume(0)
+    assert player.stands_ns(7) == 7
+    assert player.stands_ns(12) == 12  # the row that is due and not sent is further on
+    assert player.next_step(12) == Send(0, 1)
+    assert player.stands_ns(12) == 1_002
+    assert player.next_step(15) == Send(1, 2)
+    assert player.stands_ns(20) == 5_000  # what comes next is not known yet
+    player.end(20)
+    assert player.stands_ns(20) == 5_005
+
+
 # Exact places
 
 

@@ -73,8 +73,15 @@ class Pass:
         due_ns = passed_due_ns + elapsed_ns - passed_ns
         return due_ns if self.is_used_up else min(due_ns, self.due_ns[self.next_row])  # a silence may have been cut
 
+    @property
+    def next_ns(self) -> int:
+        """When the next row is due, played time, ns; at the earliest, where it is not at hand."""
+        return self._passed_ns[0] if self.is_used_up else self.due_ns[self.next_row]
+
     def stands_ns(self, played_ns: int) -> int:
-        """Return the recorded time of a played one, ns; a row that is late holds it back."""
+        """Return the recorded time of a played one, ns; a row that is late holds it back, and so does slow reading."""
         passed_due_ns, passed_ns = self._passed_ns
+        if self.is_used_up and not self.has_ended:
+            return passed_ns
         stands_ns = passed_ns + max(0, played_ns - passed_due_ns)
         return stands_ns if self.is_used_up else min(stands_ns, self._elapsed_ns[self.next_row])

@@ -10,9 +10,8 @@ A *pass* is one run through the recording from some place on. Within it::
       ^                                             |                             |
       +------ seek, restart (from any state) -------+-------- loop ---------------+
 
-- ``Reread(from_ns, skip)`` opens every pass, the first one too: read the recording from that
-  `Place` on, then feed. Until rows have come the playhead stands still, so slow reading is not
-  lateness.
+- ``Reread(from_ns, skip)`` opens every pass, the first one too: read from that `Place` on, then
+  feed. Until rows have come the playhead stands still, so slow reading is not lateness.
 - ``More()``: the batch is used up, feed the next one, or call ``end``; also while paused. Rows read
   for a pass that a seek has since given up are refused by ``feed``.
 - Ready, the player is playing (``Send``, ``Wait``), or paused (``Idle``); it is new paused.
@@ -28,23 +27,27 @@ left alone. Where a pass from A comes to B without a row, it rests there, rather
 Invariants: answering ``Send`` moves the row pointer past it and nothing else ever moves it but
 the start of a pass, so within a pass rows go out once, in order, none left out, whatever the
 controls do. Controls move the playhead, a pinned pair of times: deadlines are computed from it,
-never from one another, so lateness does not add up.
+never from one another, so lateness does not add up. Only where sending has fallen behind by more than a
+second does a control pin it to what is next: else, after a speed that was too high, all that was not sent
+in time would go out at once.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from typing import Final
 
+from wsrecorder.core.control_checks import check_loop, check_rows
 from wsrecorder.core.distribution import sample_rows
-from wsrecorder.core.moment import format_duration
 from wsrecorder.core.play_pass import Pass
 from wsrecorder.core.playhead import MAX_SPEED, Playhead, check_speed
 from wsrecorder.core.step import Finished, Idle, More, Reread, Send, Step, Wait
 from wsrecorder.core.target import Place
-from wsrecorder.errors import UsageError
 
 __all__ = ["Player"]
+
+_BEHIND_NS: Final = 1_000_000_000
 
 
 class Player:
@@ -186,7 +189,7 @@ class Player:
         Raises:
             UsageError: ``rows`` is less than 1.
         """
-        _check_rows(rows, "a step", "; to go back, seek")
+        check_rows(rows, "a step", "; to go back, seek")
         if not self._is_paused:  # what is owed while paused are steps, too
             self.pause(wall_ns)
         self._owed_rows += rows
@@ -197,7 +200,7 @@ class Player:
         Raises:
             UsageError: ``rows`` is less than 1.
         """
-        _check_rows(rows, "a burst", "")
+        check_rows(rows, "a burst")
         self._owed_rows += rows
 
     def set_loop(self, a_ns: int, b_ns: int, wall_ns: int) -> bool:
@@ -210,13 +213,9 @@ class Player:
             UsageError: ``b_ns`` is not after ``a_ns``, or not after the start.
         """
         a_ns = max(a_ns, self._start_ns)
-        if b_ns <= a_ns:
-            raise UsageError(
-                f"a loop from {format_duration(a_ns)} to {format_duration(b_ns)} has no length",
-                hint=f"end it after {format_duration(a_ns)}",
-            )
+        check_loop(a_ns, b_ns)
         self._ab = a_ns, b_ns
-        is_inside = a_ns <= self._pass.stands_ns(self.position(wall_ns)) < b_ns
+        is_inside = a_ns <= self.stands_ns(wall_ns) < b_ns
         if not is_inside:
             self.seek(a_ns, wall_ns)
         return not is_inside
@@ -239,6 +238,10 @@ class Player:
     def position(self, wall_ns: int) -> int:
         """Return where the playhead stands, played time, ns."""
         return self._playhead.position(wall_ns)
+
+    def stands_ns(self, wall_ns: int) -> int:
+        """Return where the playhead stands, recorded time, ns; what was not sent in time holds it back."""
+        return self._pass.stands_ns(self.position(wall_ns))
 
     @property
     def speed(self) -> float:
@@ -277,8 +280,11 @@ class Player:
 
     def _run(self, wall_ns: int) -> None:
         """Let the playhead go at the speed that the state calls for; re-pins it here and now."""
+        playhead, next_ns = self._playhead, self._pass.next_ns
+        if playhead.is_timed and wall_ns - playhead.wall_at(next_ns) > _BEHIND_NS:
+            playhead = playhead.seek(next_ns, wall_ns)
         stands = self._is_paused or self._pass.is_loading
-        self._playhead = self._playhead.at_speed(0.0 if stands else self._speed, wall_ns)
+        self._playhead = playhead.at_speed(0.0 if stands else self._speed, wall_ns)
 
     def _set_going(self, wall_ns: int) -> None:
         if self._pass.is_loading:
@@ -342,8 +348,3 @@ class Player:
             self._playhead = self._playhead.pause(wall_ns)
             return Idle()
         return self.next_step(wall_ns)
-
-
-def _check_rows(rows: int, what: str, other_way: str) -> None:
-    if rows < 1:
-        raise UsageError(f"{what} of {rows} events is not possible", hint=f"take 1 event or more{other_way}")

@@ -89,9 +89,7 @@ class PlaybackStream:
 
     def position_ns(self) -> int:
         """Return where the playhead stands in the recording, session time, ns."""
-        played_ns = self._player.position(self._clock.now_ns())
-        # Before a pass has begun, its times are those of the recording.
-        return played_ns if self._player.is_rereading else self._placement.recorded_ns(played_ns)
+        return self._player.stands_ns(self._clock.now_ns())
 
     def _next_ns(self) -> int:
         return self._placement.next_ns(self._player.position(self._clock.now_ns()))
