@@ -51,10 +51,10 @@ async def test_a_recorder_tells_what_it_recorded_and_whether_it_is_connected(tmp
         label = f",feed={where}"
         async with wsrec("record", feed.url, "--metrics", "0", "--json", "--reconnect", "60s", cwd=tmp_path) as program:
             url = await metrics_url(program)
+            await once(url, f"wsrec_connected{label}", 1)
             found = await once(url, f"wsrec_frames_total,direction=in{label}", 1_000)
             assert await answer(url, "/healthz") == (200, "ok\n")
             assert await answer(url, "/readyz") == (200, "ok\n")
-            assert found[f"wsrec_connected{label}"] == 1
             size_bytes = found[f"wsrec_received_bytes_total{label}"]
             found = await once(url, f"wsrec_recorded_bytes_total{label}", size_bytes)
             assert found[f"wsrec_sync_seconds_count{label}"] >= 1

@@ -1,24 +1,35 @@
-"""Metrics and health of commands that run for long: their options, and what serves them."""
+"""Metrics, health and logs of commands that run for long: their options, and what serves them."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from wsrecorder.cli.output import say
+from wsrecorder.cli.output import log_to_stderr, say
 from wsrecorder.errors import WsrecError
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.vitals import Vitals
     from wsrecorder.net.probes import Finding
 
-__all__ = ["MetricsHost", "MetricsOptions", "MetricsPort", "metrics_beside", "metrics_options"]
+__all__ = [
+    "LogFormat",
+    "LogFormatOption",
+    "MetricsHost",
+    "MetricsOptions",
+    "MetricsPort",
+    "begin_log",
+    "metrics_beside",
+    "metrics_options",
+]
 
 MetricsPort = Annotated[
     int | None,
@@ -28,6 +39,18 @@ MetricsPort = Annotated[
     ),
 ]  # fmt: skip
 MetricsHost = Annotated[str, typer.Option("--metrics-host", metavar="HOST", help="Address to serve them on.")]
+
+
+class LogFormat(StrEnum):
+    """How the lines on stderr are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+LogFormatOption = Annotated[
+    LogFormat, typer.Option("--log-format", help="Log lines as text, or a JSON object each and no panel.")
+]
 
 _STARTING: Final = "starting"
 
@@ -62,6 +85,15 @@ def metrics_options(command: str, port: int | None, host: str, *, quiet: bool) -
             "--metrics needs what the extra 'metrics' brings", hint="pip install 'wsrecorder[metrics]', or leave it out"
         )
     return MetricsOptions(command, host, port, quiet)
+
+
+def begin_log(log_format: LogFormat, *, quiet: bool) -> bool:
+    """Send the log to stderr, unless a panel is to show there instead; return whether one is."""
+    as_json = log_format is LogFormat.JSON
+    on_terminal = sys.stderr.isatty() and not quiet and not as_json
+    if not on_terminal:
+        log_to_stderr(quiet=quiet, as_json=as_json)
+    return on_terminal
 
 
 @asynccontextmanager

@@ -7,6 +7,8 @@ import logging
 import sys
 from typing import Any
 
+from wsrecorder.cli.json_lines import JsonLines
+
 __all__ = [
     "log_to_stderr",
     "print_error",
@@ -22,6 +24,8 @@ __all__ = [
 
 def print_error(message: str, hint: str) -> None:
     """Print what went wrong and what to do about it, a line each, to stderr."""
+    if _log_as_json(logging.ERROR, message, {"hint": hint} if hint else {}):
+        return
     print(f"error: {message}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
@@ -29,6 +33,8 @@ def print_error(message: str, hint: str) -> None:
 
 def say(text: str) -> None:
     """Print a line for people, to stderr."""
+    if _log_as_json(logging.INFO, text, {}):
+        return
     print(text, file=sys.stderr, flush=True)
 
 
@@ -47,16 +53,33 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def log_to_stderr(*, quiet: bool = False) -> None:
-    """Send the program's log to stderr, one line an entry, with the time (UTC)."""
+def log_to_stderr(*, quiet: bool = False, as_json: bool = False) -> None:
+    """Send the program's log to stderr, one line an entry, with the time (UTC).
+
+    Args:
+        quiet: Warnings and errors alone.
+        as_json: Each line is a JSON object, see `JsonLines`; so is then all that `say` and `print_error` print.
+    """
     handler = logging.StreamHandler(sys.stderr)
     formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     formatter.converter = _utc
-    handler.setFormatter(formatter)
+    handler.setFormatter(JsonLines() if as_json else formatter)
+    if as_json:  # what the event loop itself complains of would be plain text
+        logging.getLogger("asyncio").handlers[:] = [handler]
     logger = logging.getLogger("wsrecorder")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
+
+
+def _log_as_json(level: int, text: str, fields: dict[str, str]) -> bool:
+    """Write an entry of a log in JSON; return False where there is no such log."""
+    handlers = logging.getLogger("wsrecorder").handlers
+    if not handlers or not isinstance(handlers[0].formatter, JsonLines):
+        return False
+    entry = {"name": "wsrecorder.cli", "levelno": level, "levelname": logging.getLevelName(level), "msg": text}
+    handlers[0].handle(logging.makeLogRecord(entry | fields))
+    return True
 
 
 def _utc(seconds: float | None) -> Any:

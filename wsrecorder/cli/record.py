@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wsrecorder.cli.app import app
-from wsrecorder.cli.operating import MetricsHost, MetricsOptions, MetricsPort, metrics_beside, metrics_options
+from wsrecorder.cli.operating import (
+    LogFormat,
+    LogFormatOption,
+    MetricsHost,
+    MetricsOptions,
+    MetricsPort,
+    begin_log,
+    metrics_beside,
+    metrics_options,
+)
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
-from wsrecorder.cli.output import log_to_stderr, print_error, print_json, say, show_bytes, show_number
+from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
 from wsrecorder.cli.recording import dialect_of, headers_of, limits_of, max_frame_of
 from wsrecorder.core.dialect import TS_UNITS
 from wsrecorder.core.moment import parse_duration
@@ -73,6 +82,7 @@ def record(
     ] = "auto",
     metrics: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
+    log_format: LogFormatOption = LogFormat.TEXT,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
@@ -111,10 +121,11 @@ def record(
         for url in urls
     ]
     served = metrics_options("record", metrics, metrics_host, quiet=quiet)
-    return _report(_record(options, served, quiet=quiet), as_json=as_json)
+    on_terminal = begin_log(log_format, quiet=quiet)
+    return _report(_record(options, served, on_terminal=on_terminal), as_json=as_json)
 
 
-def _record(options: list[RecordOptions], metrics: MetricsOptions | None, *, quiet: bool) -> list[Outcome]:
+def _record(options: list[RecordOptions], metrics: MetricsOptions | None, *, on_terminal: bool) -> list[Outcome]:
     from wsrecorder.cli.panel import record_panel
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock
@@ -126,9 +137,6 @@ def _record(options: list[RecordOptions], metrics: MetricsOptions | None, *, qui
     # they come, not when the writer has finished with a batch.
     sys.setswitchinterval(0.0005)
     clock = SystemClock()
-    on_terminal = sys.stderr.isatty() and not quiet
-    if not on_terminal:
-        log_to_stderr(quiet=quiet)
 
     async def run(stop: asyncio.Event) -> list[Outcome]:
         panel = record_panel(options) if on_terminal else nullcontext()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -15,9 +14,18 @@ import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.console_options import ConsoleHost, ConsolePort, ConsoleToken, console_options
-from wsrecorder.cli.operating import MetricsHost, MetricsOptions, MetricsPort, metrics_beside, metrics_options
+from wsrecorder.cli.operating import (
+    LogFormat,
+    LogFormatOption,
+    MetricsHost,
+    MetricsOptions,
+    MetricsPort,
+    begin_log,
+    metrics_beside,
+    metrics_options,
+)
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size, split_words
-from wsrecorder.cli.output import log_to_stderr, print_json, say, show_bytes, show_duration, show_number, show_speed
+from wsrecorder.cli.output import print_json, say, show_bytes, show_duration, show_number, show_speed
 from wsrecorder.cli.replay_console import console_beside
 from wsrecorder.cli.selecting import Where
 from wsrecorder.cli.two_way import (
@@ -134,6 +142,7 @@ def replay(
     console_token: ConsoleToken = None,
     metrics: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
+    log_format: LogFormatOption = LogFormat.TEXT,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
@@ -173,10 +182,18 @@ def replay(
     served = metrics_options("replay", metrics, metrics_host, quiet=quiet)
     stores = _find(sessions or [], library)
     if talk is not None:
-        return replay_two_way(stores, options, talk, served, quiet=quiet, as_json=as_json)
+        return replay_two_way(stores, options, talk, served, log_format, quiet=quiet, as_json=as_json)
     shown = console_options(console_host, console_port, console_token) if console else None
     beside = partial(console_beside, stores, shown, library)
-    _replay(stores, options, beside, served, match=_checked(match), quiet=quiet, as_json=as_json)
+    _replay(
+        stores,
+        options,
+        beside,
+        served,
+        match=_checked(match),
+        on_terminal=begin_log(log_format, quiet=quiet),
+        as_json=as_json,
+    )
     return 0
 
 
@@ -202,7 +219,7 @@ def _find(references: Sequence[str], library: Path) -> list[Store]:
 
 def _replay(
     stores: Sequence[Store], options: ReplayOptions, beside: Callable[..., _Beside],
-    metrics: MetricsOptions | None, *, match: str | None, quiet: bool, as_json: bool,
+    metrics: MetricsOptions | None, *, match: str | None, on_terminal: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock
@@ -210,9 +227,6 @@ def _replay(
     from wsrecorder.store.memory import keep_memory_flat
 
     keep_memory_flat()
-    on_terminal = sys.stderr.isatty() and not quiet
-    if not on_terminal:
-        log_to_stderr(quiet=quiet)
     started: list[tuple[Replay, str]] = []
 
     async def run(stop: asyncio.Event) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wsrecorder.cli.app import app
+from wsrecorder.cli.operating import LogFormat, LogFormatOption
 from wsrecorder.cli.options import Json, Quiet
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_count, show_number
 from wsrecorder.core.moment import parse_duration
@@ -43,6 +44,7 @@ def simulate(
     truth: Annotated[
         Path | None, typer.Option(metavar="FILE", help="At the end, write what really happened as JSON lines.")
     ] = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
@@ -68,17 +70,17 @@ def simulate(
         deflate=deflate,
     )
     duration_s = None if duration is None else parse_duration(duration) / 1e9
-    _report(_simulate(SimulateOptions(feed, duration_s, truth), quiet=quiet), as_json=as_json)
+    _report(_simulate(SimulateOptions(feed, duration_s, truth), log_format=log_format, quiet=quiet), as_json=as_json)
     return 0
 
 
-def _simulate(options: SimulateOptions, *, quiet: bool) -> SimulateSummary:
+def _simulate(options: SimulateOptions, *, log_format: LogFormat, quiet: bool) -> SimulateSummary:
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock
     from wsrecorder.jobs.simulate import serving_line
     from wsrecorder.jobs.simulate import simulate as run_simulation
 
-    log_to_stderr(quiet=quiet)
+    log_to_stderr(quiet=quiet, as_json=log_format is LogFormat.JSON)
 
     async def run(stop: asyncio.Event) -> SimulateSummary:
         return await run_simulation(

@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wsrecorder.cli.app import app
-from wsrecorder.cli.operating import MetricsHost, MetricsOptions, MetricsPort, metrics_beside, metrics_options
+from wsrecorder.cli.operating import (
+    LogFormat,
+    LogFormatOption,
+    MetricsHost,
+    MetricsOptions,
+    MetricsPort,
+    begin_log,
+    metrics_beside,
+    metrics_options,
+)
 from wsrecorder.cli.options import Json, LibraryOption, Quiet
-from wsrecorder.cli.output import log_to_stderr, print_error, print_json, say, show_bytes, show_number
+from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
 from wsrecorder.cli.recording import dialect_of, headers_of, limits_of, max_frame_of
 from wsrecorder.core.dialect import TS_UNITS
 
@@ -69,6 +78,7 @@ def tap(
     heartbeat_type: Annotated[str, typer.Option(help="Type of the feed's heartbeats; empty for none.")] = "HEARTBEAT",
     metrics: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
+    log_format: LogFormatOption = LogFormat.TEXT,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
@@ -101,10 +111,13 @@ def tap(
         tool=f"wsrecorder {version('wsrecorder')}",
     )
     served = metrics_options("tap", metrics, metrics_host, quiet=quiet)
-    return _report(_tap(TapJobOptions(tap=tap_options, record=record), served, quiet=quiet), as_json=as_json)
+    on_terminal = begin_log(log_format, quiet=quiet)
+    return _report(
+        _tap(TapJobOptions(tap=tap_options, record=record), served, on_terminal=on_terminal), as_json=as_json
+    )
 
 
-def _tap(options: TapJobOptions, metrics: MetricsOptions | None, *, quiet: bool) -> TapSummary:
+def _tap(options: TapJobOptions, metrics: MetricsOptions | None, *, on_terminal: bool) -> TapSummary:
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.cli.tap_panel import tap_panel
     from wsrecorder.clock import SystemClock
@@ -114,10 +127,6 @@ def _tap(options: TapJobOptions, metrics: MetricsOptions | None, *, quiet: bool)
     keep_memory_flat()
     # As for record: frames pass on when they come, not when the writer has finished with a batch.
     sys.setswitchinterval(0.0005)
-
-    on_terminal = sys.stderr.isatty() and not quiet
-    if not on_terminal:
-        log_to_stderr(quiet=quiet)
 
     async def run(stop: asyncio.Event) -> TapSummary:
         panel = tap_panel() if on_terminal else nullcontext()

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from wsrecorder.cli.operating import MetricsOptions, metrics_beside
+from wsrecorder.cli.operating import LogFormat, MetricsOptions, metrics_beside
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_number
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.errors import UsageError
 from wsrecorder.jobs.two_way_options import TwoWay, TwoWayOptions, read_rules
 
 if TYPE_CHECKING:
+    from wsrecorder.jobs.dialogue_playback import Mismatch
     from wsrecorder.jobs.replay import Replay
     from wsrecorder.jobs.replay_options import ReplayOptions
     from wsrecorder.jobs.two_way import TwoWayReplay
@@ -76,6 +77,7 @@ def replay_two_way(
     options: ReplayOptions,
     two_way: TwoWayOptions,
     metrics: MetricsOptions | None,
+    log_format: LogFormat,
     *,
     quiet: bool,
     as_json: bool,
@@ -93,7 +95,7 @@ def replay_two_way(
         raise UsageError(
             f"a dialogue is that of one session, {len(stores)} were named", hint="replay them one at a time"
         )
-    log_to_stderr(quiet=quiet)
+    log_to_stderr(quiet=quiet, as_json=log_format is LogFormat.JSON)
     started: list[tuple[TwoWayReplay, str]] = []
 
     async def run(stop: asyncio.Event) -> None:
@@ -110,7 +112,7 @@ def replay_two_way(
     finally:
         for running, url in started:
             report = running.report()
-            _print(report, in_full=quiet)
+            _print(report, in_full=quiet, with_payloads=log_format is LogFormat.TEXT)
             if as_json:
                 print_json({"url": url, "session": str(stores[0].path)} | report.to_dict())
     return _MISMATCH if started and started[0][0].report().mismatches else 0
@@ -123,16 +125,22 @@ def replay_vitals(running: Replay | TwoWayReplay) -> Vitals:
     return ReplayVitals(running)
 
 
-def _print(report: TwoWayReport, *, in_full: bool) -> None:
+def _print(report: TwoWayReport, *, in_full: bool, with_payloads: bool) -> None:
     say(f"{report.mode}: {show_number(report.frames_sent, 'frame')} to {show_number(len(report.dialogues), 'client')}")
     for each in report.dialogues[:_CLIENTS_SHOWN]:
         left = f", {show_number(each.remaining, 'recorded message')} not sent" if each.remaining else ""
         say(
             f"client {each.client}: {each.matched} of {show_number(each.heard, 'message')} answered"
-            f"{left}{', closed: ' + each.mismatch.reason if each.mismatch else ''}"
+            f"{left}{_closed(each.mismatch, with_payloads=with_payloads)}"
         )
-        if each.mismatch is not None and in_full:  # else the log has said it
+        if each.mismatch is not None and in_full and with_payloads:  # else the log has said it
             for line in each.mismatch.lines():
                 say(f"  {line}")
     if len(report.dialogues) > _CLIENTS_SHOWN:
         say(f"and {len(report.dialogues) - _CLIENTS_SHOWN} more clients")
+
+
+def _closed(mismatch: Mismatch | None, *, with_payloads: bool) -> str:
+    if mismatch is None:
+        return ""
+    return f", closed: {mismatch.reason}" if with_payloads else ", closed: it did not say what was expected"

@@ -199,7 +199,10 @@ class DialoguePlayback:
         while self._heard:
             self._do(self._dialogue.hear(self._heard.popleft()))
         if tally.unmatched > strays and tally.strays:
-            _LOG.warning("%s sent what is not expected: %s", self.client, _shown(tally.strays[-1].payload))
+            _LOG.warning(
+                "%s sent what is not expected: %s", self.client, _shown(tally.strays[-1].payload),
+                extra={"without_payload": f"{self.client} sent what is not expected"},
+            )  # fmt: skip
         return True
 
     def _do(self, actions: Sequence[Action]) -> None:

@@ -117,7 +117,10 @@ class FeedRecorder:
             now_ns = self._now_ns()
             self._recorder.closed(now_ns, code=closed.code, reason=closed.reason, cause=closed.cause)
             self._flush()
-            _LOG.warning("%s: %s (code %d)", self._shown_url, closed.cause, closed.code)
+            _LOG.warning(
+                "%s: %s (code %d)", self._shown_url, closed.cause, closed.code,
+                extra={"feed": self._shown_url, "code": closed.code},
+            )  # fmt: skip
             if not self.options.retry.is_wanted:
                 return None if closed.is_clean else self._lost(closed)
             if not await self._reconnect():
@@ -143,7 +146,7 @@ class FeedRecorder:
         while not self._stop.is_set():
             self._status = "waiting"
             wait_s = self.options.retry.wait_s(failures, chance)
-            _LOG.info("%s: reconnecting in %.1f s", self._shown_url, wait_s)
+            _LOG.info("%s: reconnecting in %.1f s", self._shown_url, wait_s, extra={"feed": self._shown_url})
             await self._clock.sleep_until(self._now_ns() + round(wait_s * 1e9), wake=self._stop)
             if self._stop.is_set():
                 break
@@ -152,10 +155,10 @@ class FeedRecorder:
                 self._link = await self._connect()
             except FeedError as exc:
                 failures += 1
-                _LOG.warning("%s", exc.message)
+                _LOG.warning("%s", exc.message, extra={"feed": self._shown_url})
             else:
                 self._health.reconnects += 1
-                _LOG.info("%s: connected again", self._shown_url)
+                _LOG.info("%s: connected again", self._shown_url, extra={"feed": self._shown_url})
                 return True
         return False
 

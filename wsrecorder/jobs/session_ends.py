@@ -65,7 +65,7 @@ def begin_recording(
         sink = ParquetSink(path, identity, options.limits, sync=options.sync)
     else:
         sink = DuckDbSink(path, identity)
-    _LOG.info("%s: recording into %s", redact_url(url), path)
+    _LOG.info("%s: recording into %s", redact_url(url), path, extra={"feed": redact_url(url), "session": identity.id})
     return Recording(sink, EnvelopeReader(options.dialect), on_drained, now_ns)
 
 

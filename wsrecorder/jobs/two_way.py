@@ -181,7 +181,10 @@ class TwoWayReplay:
             return
         timeout_s = self.endpoint.options.close_timeout_s
         if playback.mismatch is not None:
-            _LOG.error("%s did not say what was expected:\n%s", client, "\n".join(playback.mismatch.lines()))
+            _LOG.error(
+                "%s did not say what was expected:\n%s", client, "\n".join(playback.mismatch.lines()),
+                extra={"without_payload": f"{client} did not say what was expected"},
+            )  # fmt: skip
             await client.close(_POLICY_VIOLATION, _reason(playback.mismatch.reason), timeout_s)
         elif self.options.at_end in (AtEnd.CLOSE, AtEnd.EXIT):
             await client.close(_NORMAL, "", timeout_s)

@@ -1,0 +1,38 @@
+"""The program's log as one JSON object a line, for machines that collect it; no payload ever stands there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from datetime import UTC, datetime
+from typing import Any, Final
+
+__all__ = ["JsonLines"]
+
+_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "without_payload"}
+"""What every record has; what stands beside it was handed over with the message."""
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as a JSON object on one line: ``time`` (UTC), ``level``, ``logger``, ``message``, ``fields``.
+
+    A message that quotes a payload must bring its words without it along, as ``extra={"without_payload": …}``.
+    Of an exception its type and where it was raised are told, as ``exception`` and ``traceback``, and not its words,
+    which may quote anything.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        fields = {name: value for name, value in vars(record).items() if name not in _OWN}
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": getattr(record, "without_payload", None) or record.getMessage(),
+            "fields": fields,
+        }
+        if record.exc_info is not None and record.exc_info[0] is not None:
+            line["exception"] = record.exc_info[0].__name__
+            line["traceback"] = "".join(traceback.format_tb(record.exc_info[2]))
+        return json.dumps(line, ensure_ascii=False, default=str)
