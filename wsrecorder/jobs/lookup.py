@@ -136,7 +136,7 @@ class Lookup:
         if not 0 <= seq < events:
             raise UsageError(
                 f"there is no event {seq}: the session holds {events:,} events, 0 to {events - 1}",
-                hint="events in which way are played depends on --types and --where; see `wsrec cat`",
+                hint='"wsrec cat" shows events with their numbers',
             )
         for rows in self._rows(0, from_seq=seq):
             time_ns = int64_view(rows.column("elapsed_ns"))[0]
