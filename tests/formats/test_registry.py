@@ -17,6 +17,8 @@ from wsrecorder.formats.registry import FORMATS, choose_reader, choose_writer, s
         ("capture.txt", None, b"1618677817.061845: {}", "cryptofeed"),
         ("x.jsonl", "payloads", b"", "payloads"),
         ("x.jsonl", "Cryptofeed", b"", "cryptofeed"),
+        ("x.csv", None, b"", "csv"),
+        ("saved", None, b"PAR1", "parquet"),
         ("x.HAR", None, b"", "har"),
         ("saved", None, b'\n{ "log": {', "har"),
     ],
@@ -29,9 +31,8 @@ def test_reader_is_told_by_option_name_or_first_line(file: str, name: str | None
     ("file", "name", "message", "hint"),
     [
         ("x.txt", None, "cannot tell the format of x.txt", "--format: cryptofeed, jsonl, payloads"),
-        ("x.csv", None, "x.csv is a csv file, which cannot be imported", "jsonl"),
         ("x.duckdb", None, "x.duckdb is a duckdb file", "it is a session as it is"),
-        ("x.jsonl", "parquet", "format 'parquet' cannot be imported", "cryptofeed, jsonl, payloads"),
+        ("x.jsonl", "duckdb", "format 'duckdb' cannot be imported", "cryptofeed, jsonl, payloads"),
         ("x.jsonl", "pcap", "format 'pcap' is unknown", "cryptofeed, jsonl, payloads"),
     ],
 )

@@ -243,7 +243,7 @@ def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
         ("absent.jsonl", {}, "there is no file"),
         (".", {}, "is a folder, expected a file"),
         ("odd.txt", {}, "cannot tell the format"),
-        ("odd.csv", {}, "is a csv file, which cannot be imported"),
+        ("odd.duckdb", {}, "is a duckdb file, which cannot be imported"),
         ("FEED.ws.1.0", {"format": "pcap"}, "format 'pcap' is unknown"),
         ("FEED.ws.1.0", {"name": "///"}, "holds no letter or digit"),
         ("FEED.ws.1.0", {"into": Path("x.db")}, "is no name of a DuckDB session"),
@@ -255,7 +255,7 @@ def test_impossible_wish_is_a_usage_error(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     written(tmp_path, CAPTURE)
-    for name in ("odd.txt", "odd.csv", "there.duckdb"):
+    for name in ("odd.txt", "odd.duckdb", "there.duckdb"):
         written(tmp_path, b"?", name)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(UsageError) as caught:

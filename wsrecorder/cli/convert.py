@@ -31,7 +31,8 @@ def import_files(
     form: Annotated[
         str | None,
         typer.Option(
-            "--format", help="cryptofeed, jsonl, payloads, har, mcap or mitmproxy; else told by name or first line."
+            "--format",
+            help="cryptofeed, jsonl, payloads, csv, parquet, har, mcap or mitmproxy; else told by name or first line.",
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the session; by default the file's.")] = None,

@@ -1,4 +1,4 @@
-"""CSV: one row an event, with the columns of a session (export only).
+"""CSV: one row an event, with the columns of a session.
 
 As in RFC 4180: a header, lines end in CRLF, text in quotes, quotes doubled. Nulls are empty and without
 quotes. Times are ns and also ISO 8601 (µs, UTC); ``binary`` is base64.

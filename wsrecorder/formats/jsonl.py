@@ -24,7 +24,7 @@ from wsrecorder.errors import SessionError
 from wsrecorder.formats.builder import BATCH_BYTES, BATCH_EVENTS
 from wsrecorder.formats.lines import Lines, Tail, excerpt
 
-__all__ = ["JsonlReader", "encode_lines", "iso_times", "write_jsonl"]
+__all__ = ["JsonlReader", "Line", "encode_lines", "iso_times", "write_jsonl"]
 
 # What the columns can hold.
 _Int32 = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
@@ -49,8 +49,8 @@ class _Written(msgspec.Struct, gc=False):
     detail: str | None
 
 
-class _Line(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A line as it is read."""
+class Line(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A line as it is read; rows of CSV and Parquet are read as such too."""
 
     seq: _Place | None = None
     kind: Kind = Kind.MESSAGE
@@ -67,7 +67,7 @@ class _Line(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 _ENCODER: Final = msgspec.json.Encoder()
-_DECODER: Final = msgspec.json.Decoder(_Line)
+_DECODER: Final = msgspec.json.Decoder(Line)
 _HINT: Final = "docs/formats.md describes the lines; for a file of bare payloads say --format payloads"
 
 
@@ -113,6 +113,8 @@ class JsonlReader:
         dialect: Reads type and time stamp anew from the payloads; None keeps those of the file.
     """
 
+    _unit = "line"
+
     def __init__(self, lines: Lines, dialect: Dialect | None = None) -> None:
         self.feed = ""
         self.notes: list[str] = []
@@ -156,13 +158,16 @@ class JsonlReader:
             tail.follow()
         if tail.cut:
             self.notes.append(tail.cut)
+        self._note()
+        yield events
+
+    def _note(self) -> None:
         if self._stepped_back:
             self.notes.append(
                 f"{self._stepped_back:,} events are earlier than the one before them; the order of the file was kept"
             )
-        yield events
 
-    def _place(self, line: _Line, number: int) -> Event:
+    def _place(self, line: Line, number: int) -> Event:
         """Return the event of a line at its place in time.
 
         Raises:
@@ -175,10 +180,10 @@ class JsonlReader:
         received_ns = line.received_ns
         if received_ns is None:
             if line.received_at is None:
-                raise self._lines.damaged(number, "neither received_ns nor received_at", hint=_HINT)
+                raise self._damaged_at(number, "neither received_ns nor received_at")
             received_ns = _epoch_us(line.received_at) * 1_000
             if not -(2**63) < received_ns < 2**63:
-                raise self._lines.damaged(number, "received_at is outside of the years 1678 to 2262", hint=_HINT)
+                raise self._damaged_at(number, "received_at is outside of the years 1678 to 2262")
         if self._began_ns is None:
             self._began_ns = received_ns - (line.elapsed_ns or 0)
         elapsed_ns = received_ns - self._began_ns if line.elapsed_ns is None else line.elapsed_ns
@@ -194,7 +199,7 @@ class JsonlReader:
             type_, sent_at_us, line.text, line.binary, line.detail,
         )  # fmt: skip
 
-    def _envelope(self, line: _Line) -> tuple[str | None, int | None]:
+    def _envelope(self, line: Line) -> tuple[str | None, int | None]:
         """Return type and time stamp of a line; where it does not hold them they are read from its payload."""
         type_, sent_at = line.type, line.sent_at
         if type_ is not msgspec.UNSET and sent_at is not msgspec.UNSET and not self._is_anew:
@@ -207,18 +212,21 @@ class JsonlReader:
             return read_type if type_ is msgspec.UNSET else type_, read_us
         return read_type, None if sent_at is None else _epoch_us(sent_at)
 
-    def _contradiction(self, line: _Line, number: int) -> SessionError:
+    def _contradiction(self, line: Line, number: int) -> SessionError:
         wanted = "text or binary, one of them" if line.kind is Kind.MESSAGE else "neither text nor binary"
         held = [name for name in ("text", "binary") if getattr(line, name) is not None]
-        return self._lines.damaged(
-            number, f"an event of kind {line.kind} holds {wanted}; found {' and '.join(held) or 'none'}", hint=_HINT
+        return self._damaged_at(
+            number, f"an event of kind {line.kind} holds {wanted}; found {' and '.join(held) or 'none'}"
         )
+
+    def _damaged_at(self, number: int, problem: str) -> SessionError:
+        return SessionError(f"{self._lines.name}, {self._unit} {number}: {problem}", hint=_HINT)
 
     def _check_detail(self, detail: str, number: int) -> None:
         try:
             msgspec.json.decode(detail)
         except msgspec.MsgspecError as exc:
-            raise self._lines.damaged(number, f"detail is not JSON: {exc}", hint=_HINT) from None
+            raise self._damaged_at(number, f"detail is not JSON: {exc}") from None
 
 
 def _epoch_us(moment: datetime) -> int:

@@ -1,4 +1,4 @@
-"""One Parquet file, with the columns and types of a session (export only).
+"""One Parquet file, with the columns and types of a session.
 
 A session in the library is in this form already, in as many files as it took; this is for tools that
 want a single one.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 from wsrecorder.core.dialect import Dialect
 from wsrecorder.core.event import Event
 from wsrecorder.errors import UsageError
+from wsrecorder.formats.columns import CsvReader, ParquetReader
 from wsrecorder.formats.cryptofeed import CryptofeedReader, is_capture
 from wsrecorder.formats.cryptofeed_export import write_cryptofeed
 from wsrecorder.formats.csv import write_csv
@@ -78,8 +79,14 @@ FORMATS: Final = (
         write=lambda batches, out, _: write_jsonl(batches, out),
     ),
     Format("payloads", read=lambda lines, dialect, _: PayloadReader(lines, dialect)),
-    Format("csv", (".csv",), write=write_csv),
-    Format("parquet", (".parquet",), write=write_parquet),
+    Format("csv", (".csv",), read=lambda lines, dialect, _: CsvReader(lines, dialect), write=write_csv),
+    Format(
+        "parquet",
+        (".parquet",),
+        read=lambda lines, dialect, _: ParquetReader(lines, dialect),
+        write=write_parquet,
+        looks_like=lambda head: head.startswith(b"PAR1"),
+    ),
     Format("duckdb", (".duckdb",), is_session=True),
     Format("har", (".har",), read=HarReader, write=write_har, looks_like=is_har),
     Format(
@@ -120,12 +127,10 @@ def choose_reader(path: Path, name: str | None, head: bytes) -> Format:
             hint=f"say it with --format: {_names(readable)}",
         )
     if found.read is None:
-        wayout = (
-            "it is a session as it is: name it where a session is asked for"
-            if found.is_session
-            else f"export the session as {_names(readable[1:2])} instead; docs/formats.md tells what each format holds"
+        raise UsageError(
+            f"{path} is a {found.name} file, which cannot be imported",
+            hint="it is a session as it is: name it where a session is asked for",
         )
-        raise UsageError(f"{path} is a {found.name} file, which cannot be imported", hint=wayout)
     return found
 
 
