@@ -11,6 +11,8 @@ import pytest
 from tests.cli.programs import wsrec
 from tests.jobs.dialogues import dialogue, talker, words
 from wsrecorder.cli.app import main
+from wsrecorder.cli.two_way import on_connection
+from wsrecorder.jobs.two_way_options import TwoWay
 
 CHAT = (("<", 0, "welcome"), (">", 1, "hello"), ("<", 2, "hi"))
 TALK = ("replay", "latest", "--port", "0", "--speed", "max", "--at-end", "exit")
@@ -64,6 +66,12 @@ async def test_timed_plays_to_each_client_whatever_it_says(folder: Path) -> None
                 assert words(await client.rest()) == ["welcome", "hi"]
         program.signal(signal.SIGINT)
         assert (await program.ended())[0] == 0
+
+
+def test_timed_plays_one_connection_if_one_is_named() -> None:
+    assert on_connection(None, TwoWay.TIMED, 1) == "conn = 1"
+    assert on_connection("a OR b -- not c", TwoWay.TIMED, 1) == "(a OR b -- not c\n) AND conn = 1"
+    assert on_connection("a", TwoWay.TIMED, None) == on_connection("a", TwoWay.LOOSE, 1) == "a"
 
 
 @pytest.mark.parametrize(

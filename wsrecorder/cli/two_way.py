@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from wsrecorder.jobs.vitals import Vitals
     from wsrecorder.store.session import Store
 
-__all__ = ["Conn", "MatchTimeout", "Rules", "TwoWayOption", "replay_two_way", "replay_vitals", "two_way_options"]
+__all__ = [
+    "Conn",
+    "MatchTimeout",
+    "Rules",
+    "TwoWayOption",
+    "on_connection",
+    "replay_two_way",
+    "replay_vitals",
+    "two_way_options",
+]
 
 _MISMATCH: Final = 1
 _CLIENTS_SHOWN: Final = 20
@@ -70,6 +79,13 @@ def two_way_options(
         conn=conn,
         rules=None if rules is None else read_rules(rules),
     )
+
+
+def on_connection(where: str | None, mode: TwoWay | None, conn: int | None) -> str | None:
+    """Return the condition for the events of one connection, if ``timed`` is to play only that."""
+    if mode is not TwoWay.TIMED or conn is None:
+        return where
+    return f"conn = {conn}" if where is None else f"({where}\n) AND conn = {conn}"
 
 
 def replay_two_way(
