@@ -433,3 +433,17 @@ async def test_a_flood_of_frames_leaves_the_event_loop_its_turns(
     assert said == ["pause", "flooded", "resume"]
     assert outcome.manifest is not None
     assert outcome.manifest.messages == 1_000
+
+
+async def test_a_recorder_that_is_started_again_continues_its_session(options: RecordOptions) -> None:
+    async def greet(connection: ServerConnection) -> None:
+        await connection.send("{}")
+        await connection.close()
+
+    async with serve(greet, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws/"
+        first, second = [await record(to(options, url)) for _ in range(2)]
+    assert first.manifest is not None
+    assert second.path is not None
+    assert not first.manifest.identity.continues
+    assert open_session(second.path).info.continues == first.manifest.identity.id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from wsrecorder.core.recorder import Limits
 from wsrecorder.errors import SessionNotFound, StorageError, UsageError
 from wsrecorder.store.duckdb_file import DuckDbStore
 from wsrecorder.store.library import Library, new_id, open_store, safe_name
-from wsrecorder.store.manifest import Health
+from wsrecorder.store.manifest import Health, Identity, Origin
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore
 from wsrecorder.store.sink import DuckDbSink, ParquetSink
 
@@ -196,3 +197,26 @@ def test_names_that_need_a_look_inside_survive_a_damaged_session(library: Librar
     broken = record(library, "engine-2", hours=2)
     (broken / "session.json").write_text("{")
     assert library.find("engine").path == path
+
+
+def recorded(library: Path, session_id: str, **changes: Any) -> ParquetSink:
+    (library / session_id / EVENTS_FOLDER).mkdir(parents=True)
+    named = {"id": session_id, "name": "a", "feed": "ws://feed/ws/"} | changes
+    return ParquetSink(library / session_id, Identity(**named), Limits(), sync=False)
+
+
+def test_a_recording_continues_the_newest_that_has_ended_of_its_name_and_feed(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    assert library.predecessor("a", "ws://feed/ws/") is None
+    for stamp in ("20260101T000000Z", "20260102T000000Z"):
+        recorded(tmp_path, f"{stamp}-a").close(Health())
+    recorded(tmp_path, "20260103T000000Z-b", name="b").close(Health())
+    recorded(tmp_path, "20260104T000000Z-a", feed="ws://other/").close(Health())
+    recorded(tmp_path, "20260105T000000Z-a", derived_from=(Origin(verb="trim", session="x", started_ns=0),)).close(
+        Health()
+    )
+    (tmp_path / "20260106T000000Z-a" / EVENTS_FOLDER).mkdir(parents=True)  # cannot be read
+    running = recorded(tmp_path, "20260107T000000Z-a")
+    assert library.predecessor("a", "ws://feed/ws/") == "20260102T000000Z-a"
+    running.abandon()
+    assert library.predecessor("a", "ws://feed/ws/") == "20260107T000000Z-a", "one that was cut is continued too"

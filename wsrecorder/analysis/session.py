@@ -66,6 +66,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
         host: Name of the machine that recorded it.
         tool: Program and version that recorded it.
         format_version: Version of the layout on disk.
+        continues: Id of the session that this one goes on from, after its recorder was started again; or None.
     """
 
     id: str
@@ -91,6 +92,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     tool: str
     format_version: int
+    continues: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
@@ -146,6 +148,7 @@ class Session:
             host=identity.host,
             tool=identity.tool,
             format_version=manifest.format_version,
+            continues=identity.continues or None,
         )
 
     @property

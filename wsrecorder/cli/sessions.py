@@ -103,6 +103,7 @@ def _facts(facts: SessionInfo) -> list[tuple[str, str]]:
         ("session", facts.id),
         ("feed", facts.feed or "unknown"),
         ("path", facts.path),
+        *([("continues", facts.continues)] if facts.continues else []),
         ("start", facts.start),
         ("end", facts.end),
         ("duration", show_duration(round(facts.duration_s * 1e9))),

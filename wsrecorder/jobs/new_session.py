@@ -67,7 +67,8 @@ def make_session(target: Target, identity: Identity, batches: Iterable[Any]) -> 
         UsageError: The target's name is none, or taken.
         StorageError: The disk refuses.
     """
-    identity = msgspec.structs.replace(identity, name=safe_name(target.name or identity.name), tool=target.tool)
+    name = safe_name(target.name or identity.name)
+    identity = msgspec.structs.replace(identity, name=name, tool=target.tool, continues=msgspec.UNSET)
     identity = msgspec.structs.replace(identity, id=_free_id(target, identity))
     with staging(target.library if target.into is None else target.into.parent) as folder:
         path, sink = _sink(target, identity, folder)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from wsrecorder.core.dialect import EnvelopeReader
 from wsrecorder.errors import WsrecError
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
@@ -44,11 +46,12 @@ def begin_recording(
     """
     name = options.session_name
     refuse_full_disk(options.library if options.into is None else options.into, options.min_free_bytes)
+    url, continues = options.feed.url, None
     if options.into is None:
+        continues = Library(options.library).predecessor(name, redact_url(url))
         session_id, path = Library(options.library).create(name, started_ns)
     else:
         session_id, path = new_id(name, started_ns), options.into
-    url = options.feed.url
     identity = Identity(
         id=session_id,
         name=name,
@@ -59,6 +62,7 @@ def begin_recording(
         subprotocol=subprotocol,
         host=platform.node(),
         tool=options.tool,
+        continues=continues or msgspec.UNSET,
     )
     sink: Sink
     if options.into is None:

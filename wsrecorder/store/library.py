@@ -15,6 +15,7 @@ from typing import Final
 from wsrecorder.core.event import from_epoch_ns, to_epoch_ns
 from wsrecorder.errors import SessionError, SessionNotFound, UsageError
 from wsrecorder.store import disk
+from wsrecorder.store.lock import is_locked
 from wsrecorder.store.manifest import MANIFEST_NAME
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore, Store
 
@@ -143,6 +144,25 @@ class Library:
             disk.make_directory(path / EVENTS_FOLDER)
             return session_id, path
         raise UsageError(f"there are 10,000 sessions {stem}", hint="choose another --name")
+
+    def predecessor(self, name: str, feed: str) -> str | None:
+        """Return the id of the newest recording of a feed under a name that has ended, however it did; None if none.
+
+        DuckDB files are not looked at: opening one takes a recorder longer than it has.
+
+        Raises:
+            StorageError: The library may not be read, or is a file.
+        """
+        for path in sorted((path for path in self.paths() if path.is_dir()), reverse=True):
+            if not _is_named(path, name) or is_locked(path):
+                continue
+            try:
+                found = open_store(path).identity()
+            except SessionError:
+                continue  # one that cannot be read must not keep anybody from recording
+            if (found.name, found.feed, found.derived_from) == (name, feed, ()):
+                return found.id
+        return None
 
     def stores(self) -> Iterator[Store]:
         """Yield its sessions, oldest first."""

@@ -95,6 +95,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         host: Name of the machine that recorded it.
         tool: Name and version of the program that recorded it.
         derived_from: The sessions that it was made of; none of a recording.
+        continues: Id of the session that the recorder before this one left, of the same name and feed; unset if none.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     tool: str = ""
     derived_from: tuple[Origin, ...] = ()
+    continues: str | msgspec.UnsetType = msgspec.UNSET
 
     def to_metadata(self) -> dict[str, str]:
         """Return it as entries for a Parquet footer or an Arrow schema, with a checksum of their own."""
