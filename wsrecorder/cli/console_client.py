@@ -31,7 +31,7 @@ class ConsoleClient:
         parts = _split(url if "://" in url else f"http://{url}")
         if parts is None:
             raise UsageError(f"{url} is not the address of a console", hint="write it as http://127.0.0.1:8001")
-        self._url = f"http://{parts.netloc}"
+        self._url = f"{parts.scheme}://{parts.netloc}"
         if token is None and parts.query.startswith("token="):
             token = parts.query.removeprefix("token=")
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -77,7 +77,7 @@ def _split(url: str) -> SplitResult | None:
         is_port = parts.port != 0  # reading it raises where it is no number
     except ValueError:
         return None
-    return parts if parts.scheme == "http" and parts.hostname and is_port else None
+    return parts if parts.scheme in ("http", "https") and parts.hostname and is_port else None
 
 
 def _refused(status: int, body: bytes) -> WsrecError:

@@ -11,6 +11,7 @@ from wsrecorder.errors import UsageError, WsrecError
 
 if TYPE_CHECKING:
     from wsrecorder.console.options import ConsoleOptions
+    from wsrecorder.net.tls import Certificate
 
 __all__ = ["ConsoleHost", "ConsolePort", "ConsoleToken", "check_installed", "console_options"]
 
@@ -32,7 +33,9 @@ ConsoleToken = Annotated[
 ]
 
 
-def console_options(host: str, port: int | None, token: str | None) -> ConsoleOptions:
+def console_options(
+    host: str, port: int | None, token: str | None, certificate: Certificate | None = None
+) -> ConsoleOptions:
     """Return how a console serves.
 
     Raises:
@@ -50,6 +53,7 @@ def console_options(host: str, port: int | None, token: str | None) -> ConsoleOp
         port=_DEFAULT_PORT if port is None else port,
         is_port_free_to_choose=port is None,
         token=token,
+        certificate=certificate,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wsrecorder.cli.access_options import Cert, Key, certificate_of
 from wsrecorder.cli.app import app
 from wsrecorder.cli.console_options import ConsoleHost, ConsolePort, ConsoleToken, check_installed, console_options
 from wsrecorder.cli.options import LibraryOption
@@ -30,6 +31,8 @@ def open_session_page(
     console_host: ConsoleHost = "127.0.0.1",
     console_port: ConsolePort = None,
     console_token: ConsoleToken = None,
+    cert: Cert = None,
+    key: Key = None,
     browser: _Browser = False,
 ) -> int:
     """Look at a session on a page in the browser, without playing it; one that is still recording is followed.
@@ -43,7 +46,7 @@ def open_session_page(
     from wsrecorder.console.server import Console
 
     check_installed()
-    options = console_options(console_host, console_port, console_token)
+    options = console_options(console_host, console_port, console_token, certificate_of(cert, key))
     scene = Scene([find_session(session, library).store], replay=None, library=library, clock=SystemClock()).load()
     log_to_stderr(quiet=True)
     run_until_stopped(_serving(lambda: Console(scene, options, is_awaited=True), scene.facts[0].id, browser=browser))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from wsrecorder.cli import access_options
 from wsrecorder.cli.app import app
 from wsrecorder.cli.console_options import ConsoleHost, ConsolePort, ConsoleToken, console_options
 from wsrecorder.cli.operating import (
@@ -135,6 +136,21 @@ def replay(
     match_timeout: MatchTimeout = None,
     conn: Conn = None,
     rules: Rules = None,
+    allow_origin: access_options.AllowOrigin = None,
+    auth_token: access_options.AuthToken = None,
+    auth_token_env: access_options.AuthTokenEnv = None,
+    auth_token_file: access_options.AuthTokenFile = None,
+    jwt_secret_env: access_options.JwtSecretEnv = None,
+    jwt_secret_file: access_options.JwtSecretFile = None,
+    jwt_key: access_options.JwtKeyFile = None,
+    jwt_audience: access_options.JwtAudience = None,
+    jwt_issuer: access_options.JwtIssuer = None,
+    cert: access_options.Cert = None,
+    key: access_options.Key = None,
+    max_clients: access_options.MaxClients = None,
+    handshake_timeout: access_options.HandshakeTimeout = "10s",
+    max_inbound: access_options.MaxInbound = None,
+    inbound_rate: access_options.InboundRate = None,
     console: Annotated[
         bool, typer.Option(help="A page and an HTTP interface that control it, on a port apart.")
     ] = True,
@@ -156,6 +172,13 @@ def replay(
     """
     if loop and at_end not in (None, AtEnd.LOOP):
         raise UsageError(f"--loop and --at-end {at_end} exclude each other", hint="give one of them")
+    access = access_options.access_of(
+        host, allow_origin, access_options.tokens_of(auth_token, auth_token_env, auth_token_file),
+        access_options.jwt_rules_of(jwt_secret_env, jwt_secret_file, jwt_key, jwt_audience, jwt_issuer),
+        access_options.certificate_of(cert, key),
+        max_clients=max_clients, handshake_timeout=handshake_timeout,
+        max_inbound=max_inbound, inbound_rate=inbound_rate,
+    )  # fmt: skip
     options = ReplayOptions(
         host=host,
         port=port,
@@ -178,13 +201,14 @@ def replay(
         prime=prime,
         faults=parse_faults(fault or []),
         seed=seed,
+        access=access,
     )
     talk = two_way_options(two_way, match, match_timeout, conn, rules)
     served = metrics_options("replay", metrics, metrics_host, quiet=quiet)
     stores = _find(sessions or [], library)
     if talk is not None:
         return replay_two_way(stores, options, talk, served, log_format, quiet=quiet, as_json=as_json)
-    shown = console_options(console_host, console_port, console_token) if console else None
+    shown = console_options(console_host, console_port, console_token, access.certificate) if console else None
     beside = partial(console_beside, stores, shown, library)
     _replay(
         stores,

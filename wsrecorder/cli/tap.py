@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wsrecorder.cli import access_options
 from wsrecorder.cli.app import app
 from wsrecorder.cli.operating import (
     LogFormat,
@@ -76,6 +77,19 @@ def tap(
     ts_path: Annotated[str, typer.Option(metavar="PATH", help="Where the sender's time stamp is.")] = "ts",
     ts_unit: Annotated[str, typer.Option(help=f"Its unit: {', '.join(TS_UNITS)}.")] = "ms",
     heartbeat_type: Annotated[str, typer.Option(help="Type of the feed's heartbeats; empty for none.")] = "HEARTBEAT",
+    allow_origin: access_options.AllowOrigin = None,
+    auth_token: access_options.AuthToken = None,
+    auth_token_env: access_options.AuthTokenEnv = None,
+    auth_token_file: access_options.AuthTokenFile = None,
+    jwt_secret_env: access_options.JwtSecretEnv = None,
+    jwt_secret_file: access_options.JwtSecretFile = None,
+    jwt_key: access_options.JwtKeyFile = None,
+    jwt_audience: access_options.JwtAudience = None,
+    jwt_issuer: access_options.JwtIssuer = None,
+    cert: access_options.Cert = None,
+    key: access_options.Key = None,
+    max_clients: access_options.MaxClients = None,
+    handshake_timeout: access_options.HandshakeTimeout = "10s",
     metrics: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
     log_format: LogFormatOption = LogFormat.TEXT,
@@ -91,6 +105,12 @@ def tap(
     from wsrecorder.jobs.tap_options import TapJobOptions, TapOptions
     from wsrecorder.net.transport import FeedOptions
 
+    access = access_options.access_of(
+        host, allow_origin, access_options.tokens_of(auth_token, auth_token_env, auth_token_file),
+        access_options.jwt_rules_of(jwt_secret_env, jwt_secret_file, jwt_key, jwt_audience, jwt_issuer),
+        access_options.certificate_of(cert, key),
+        max_clients=max_clients, handshake_timeout=handshake_timeout,
+    )  # fmt: skip
     tap_options = TapOptions(
         upstream,
         host=host,
@@ -99,6 +119,7 @@ def tap(
         headers=headers_of(header or []),
         deflate=deflate,
         max_frame_bytes=max_frame_of(max_frame),
+        access=access,
     )
     record = RecordOptions(
         feed=FeedOptions(upstream),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
+
+from wsrecorder.net.access import is_loopback
+from wsrecorder.net.tls import Certificate
 
 __all__ = ["INSTALL_HINT", "ConsoleOptions", "is_installed"]
 
@@ -24,22 +26,19 @@ class ConsoleOptions:
         port: Port to listen on; 0 takes a free one.
         is_port_free_to_choose: Whether a free port will do where that one is taken.
         token: What a request must bring; None asks for none on loopback, and makes one elsewhere.
+        certificate: Shown over TLS; None serves without.
     """
 
     host: str = "127.0.0.1"
     port: int = 8001
     is_port_free_to_choose: bool = False
     token: str | None = None
+    certificate: Certificate | None = None
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     def required_token(self) -> str | None:
         """Return the token that a request must bring, a new one where one is needed and none was given."""

@@ -31,6 +31,7 @@ _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
 _App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
+_PORTS: Final = {"http": 80, "https": 443}
 _COOKIE: Final = "wsrec_token"
 _MOST_BODY_BYTES: Final = 64 << 10
 
@@ -58,29 +59,32 @@ class Hosts:
         port: Its port.
         is_any_address: Whether any IP address will do, because it listens on all of the machine's. A page that has
             made its own name point here still sends that name.
+        scheme: ``http`` or ``https``.
     """
 
     names: frozenset[str]
     port: int
     is_any_address: bool = False
+    scheme: str = "http"
 
     @classmethod
-    def of(cls, host: str, port: int, own_names: Iterable[str] = ()) -> Hosts:
+    def of(cls, host: str, port: int, own_names: Iterable[str] = (), scheme: str = "http") -> Hosts:
         """Return the names of a console that listens on a host, an address or a name.
 
         Args:
             host: What it listens on.
             port: Its port.
             own_names: What the machine calls itself; counts if it listens on all its addresses.
+            scheme: ``http`` or ``https``.
         """
         bracketed = f"[{host}]" if ":" in host else host
         is_any = host in ("0.0.0.0", "::", "")
         names = {"127.0.0.1", "localhost", "[::1]", bracketed.lower(), *(own_names if is_any else ())}
-        return cls(frozenset(names), port, is_any)
+        return cls(frozenset(names), port, is_any, scheme)
 
     def include(self, authority: str) -> bool:
         """Return whether ``host:port`` means us."""
-        name, port = _split(authority.strip().lower())
+        name, port = _split(authority.strip().lower(), _PORTS[self.scheme])
         if port != self.port:
             return False
         return name in self.names or (self.is_any_address and _is_address(name))
@@ -154,11 +158,11 @@ class Guard:
         return None
 
     def _where(self) -> str:
-        return f"use http://localhost:{self._hosts.port} or the address that wsrec printed"
+        return f"use {self._hosts.scheme}://localhost:{self._hosts.port} or the address that wsrec printed"
 
     def _is_ours(self, origin: str) -> bool:
         scheme, _, authority = origin.partition("://")
-        return scheme == "http" and self._hosts.include(authority)
+        return scheme == self._hosts.scheme and self._hosts.include(authority)
 
     def _is_known(self, scope: _Scope, headers: dict[str, str]) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -176,7 +180,9 @@ class Guard:
         """Return what sets the cookie and takes the token out of the address bar, for who comes with one."""
         if self._token is None or scope["path"] != "/" or not any(map(self._matches, _query_token(scope))):
             return None
-        cookie = f"{_COOKIE}={self._token.decode()}; Path=/; HttpOnly; SameSite=Strict"
+        cookie = f"{_COOKIE}={self._token.decode()}; Path=/; HttpOnly; SameSite=Strict" + (
+            "; Secure" if self._hosts.scheme == "https" else ""
+        )
         return _Answer(303, b"", ((b"location", b"/"), (b"set-cookie", cookie.encode())))
 
     async def _pass_on_post(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
@@ -256,11 +262,11 @@ def _query_token(scope: _Scope) -> list[str]:
     return parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
 
 
-def _split(authority: str) -> tuple[str, int | None]:
-    """Return name and port of ``name:port``; without one it is that of HTTP."""
+def _split(authority: str, default_port: int) -> tuple[str, int | None]:
+    """Return name and port of ``name:port``; without one it is the scheme's."""
     name, colon, port = authority.rpartition(":")
     if not colon or "]" in port:  # no port, or the end of an IPv6 address
-        return authority, 80
+        return authority, default_port
     return name, int(port) if len(port) <= 5 and port.isascii() and port.isdigit() else None
 
 

@@ -18,6 +18,7 @@ from wsrecorder.console.options import ConsoleOptions
 from wsrecorder.console.scene import Scene
 from wsrecorder.console.security import Guard, Hosts
 from wsrecorder.net.listen import PortTaken, bound, own_names
+from wsrecorder.net.tls import server_context
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -47,6 +48,7 @@ class Console:
         is_awaited: Whether somebody is about to look: what answers is then loaded at once.
 
     Raises:
+        UsageError: The certificate cannot be used.
         EndpointError: The address or port cannot be had (on entering the context).
     """
 
@@ -56,6 +58,7 @@ class Console:
         self.is_elsewhere = False
         self._scene = scene
         self._options = options
+        self._tls = server_context(options.certificate)
         self._called = asyncio.Event()
         self._closing = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
@@ -85,8 +88,9 @@ class Console:
         listener = self._listen()
         port = listener.getsockname()[1]
         host = self._options.host
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        self._serving = asyncio.create_task(self._serve(listener, Hosts.of(host, port, own_names())))
+        scheme = "http" if self._tls is None else "https"
+        self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        self._serving = asyncio.create_task(self._serve(listener, Hosts.of(host, port, own_names(), scheme)))
 
     async def close(self) -> None:
         """Serve no longer; leaving the context does it."""
@@ -149,6 +153,7 @@ class Console:
             date_header=False, limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=_GRACE_S,
         )  # fmt: skip
         config.load()
+        config.ssl = self._tls
         # Its `serve` would take over the signals, which are the program's; so it is started and shut down by hand.
         server: Server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)

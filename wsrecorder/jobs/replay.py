@@ -80,13 +80,11 @@ class Replay:
         self.notes = NoteBook(stores[0].path) if len(stores) == 1 else None
         self._programme = programme = Programme(stores, options)
         endpoint_options = EndpointOptions(
-            host=options.host,
-            port=options.port,
-            path=programme.path,
-            subprotocol=programme.subprotocol,
+            host=options.host, port=options.port, path=programme.path, subprotocol=programme.subprotocol,
             slow_client=options.slow_client_policy,
             client_buffer_bytes=options.client_buffer_bytes,
-        )
+            access=options.access,
+        )  # fmt: skip
         self.endpoint = Endpoint(
             endpoint_options, now_ns=clock.now_ns, wall_ns=clock.wall_ns, heartbeat=programme.heartbeat()
         )

@@ -11,6 +11,7 @@ from wsrecorder.core.fault import Fault
 from wsrecorder.core.moment import Moment
 from wsrecorder.core.timeline import Axis
 from wsrecorder.errors import WsrecError
+from wsrecorder.net.access import Access
 from wsrecorder.net.client_stats import ClientStats
 from wsrecorder.net.endpoint_options import SlowClient
 
@@ -65,6 +66,7 @@ class ReplayOptions:
         faults: What goes wrong on purpose, from the start.
         seed: Decides which frames the faults hit.
         prime: What a client is told first when it joins late, or is carried over a seek; with ``verbatim`` nothing.
+        access: Who may connect, and how much one may do.
     """
 
     host: str = "127.0.0.1"
@@ -88,6 +90,7 @@ class ReplayOptions:
     faults: tuple[Fault, ...] = ()
     seed: int = 0
     prime: Prime = Prime.LAST
+    access: Access = field(default_factory=Access)
 
     @property
     def slow_client_policy(self) -> SlowClient:

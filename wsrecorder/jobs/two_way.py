@@ -87,6 +87,7 @@ class TwoWayReplay:
             subprotocol=programme.subprotocol,
             slow_client=options.slow_client or SlowClient.WAIT,
             client_buffer_bytes=options.client_buffer_bytes,
+            access=options.access,
         )
         self.endpoint = Endpoint(
             endpoint_options, now_ns=clock.now_ns, wall_ns=clock.wall_ns, heartbeat=programme.heartbeat()

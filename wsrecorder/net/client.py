@@ -14,10 +14,12 @@ from typing import Any, Final
 
 from websockets.asyncio.server import ServerConnection
 from websockets.extensions.permessage_deflate import PerMessageDeflate
-from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.frames import DATA_OPCODES, CloseCode, Frame, Opcode
 from websockets.protocol import Event as ProtocolEvent
 from websockets.protocol import State
 
+from wsrecorder.core.rate import RateLimit
+from wsrecorder.net.auth import without_token
 from wsrecorder.net.client_stats import ClientStats
 
 __all__ = ["Client", "ClientConnection"]
@@ -35,6 +37,7 @@ class ClientConnection(ServerConnection):
 
     Attributes:
         inbound_frames: Application frames received.
+        limit: How many it may send; None is any number.
         on_message: Called with the payload and opcode of each message, fragments put together; None drops them.
         early: Messages that came before there was anybody to tell, see `keep_early`.
         has_room: Set while the transport's buffer is below its high-water mark, and once the client
@@ -50,6 +53,7 @@ class ClientConnection(ServerConnection):
         self._fragments: list[bytes] = []
         self._opcode: Opcode | None = None  # of the message whose fragments these are
         self.inbound_frames = 0
+        self.limit: RateLimit | None = None
         self.on_message: Callable[[bytes, int], None] | None = None
         self.early: list[tuple[bytes, int]] = []
         self.stalls = 0
@@ -66,12 +70,21 @@ class ClientConnection(ServerConnection):
         """Process one incoming event; an application frame is never queued, so no flood fills a queue."""
         if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
             self.inbound_frames += 1
+            if self.limit is not None and not self.limit.allows(self._now_ns()):
+                self._turn_away()
+                return
             if self.on_message is not None:
                 self._hear(event, self.on_message)
             return
         super().process_event(event)
         if isinstance(event, Frame) and event.opcode is Opcode.CLOSE:
             self.has_room.set()
+
+    def _turn_away(self) -> None:
+        """Close a connection that sends too much, and take nothing more of it."""
+        if self.protocol.state is State.OPEN:
+            self.protocol.fail(CloseCode.POLICY_VIOLATION, "too many messages")
+            self.send_data()
 
     def keep_early(self, payload: bytes, opcode: int) -> None:
         """Keep a message that comes on the heels of the handshake, until it is known whose it is."""
@@ -132,7 +145,7 @@ class Client:
 
     Attributes:
         number: 1 is the first client of the endpoint.
-        query: The query string of its URL, without the question mark.
+        query: The query string of its URL, without the question mark, and without a token.
         window_bits: Window of permessage-deflate that was agreed on; None without compression.
         is_apart: Whether it does not hear what is sent to all.
         joins_between: Whether it gets no part of a broadcast that was going on when it came.
@@ -141,7 +154,7 @@ class Client:
     def __init__(self, number: int, connection: ClientConnection, connected_ns: int) -> None:
         assert connection.request is not None, "the handshake is done"
         self.number = number
-        self.query = connection.request.path.partition("?")[2]
+        self.query = without_token(connection.request.path).partition("?")[2]
         self.window_bits = _window_bits(connection)
         self._connection = connection
         self._connected_ns = connected_ns

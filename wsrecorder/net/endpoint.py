@@ -19,16 +19,16 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.asyncio.server import Server, ServerConnection
 from websockets.frames import CloseCode
 
+from wsrecorder.core.rate import RateLimit
 from wsrecorder.net.admission import Admission
 from wsrecorder.net.client import Client, ClientConnection
 from wsrecorder.net.client_stats import ClientStats, Departed
 from wsrecorder.net.endpoint_options import EndpointOptions, SlowClient
 from wsrecorder.net.framing import Frames, frame_one
-from wsrecorder.net.listening import cannot_listen
+from wsrecorder.net.serving import begin_serving
 
 __all__ = ["Endpoint", "EndpointOptions", "Heartbeat", "Inbound", "SlowClient"]
 
@@ -41,14 +41,7 @@ Heartbeat = Callable[[float, int], bytes | None]
 """Makes a heartbeat's payload from the client's round trip, ms, and UTC, ns since the epoch; None: send none."""
 
 _SLICE_BYTES = 256 << 10
-_ROOM_BYTES = 1 << 20  # a buffer above this counts as a stall, and is what SlowClient.WAIT waits for
-_WINDOW_BITS = 12  # as websockets: hardly worse than 15 on messages of this size, and 1/8 of the memory
 _KEPT_STATS = 1_000
-
-# The library logs each closed port scan and failed keepalive with a traceback; we say what matters ourselves.
-_library_log = logging.getLogger(f"{__name__}.websockets")
-_library_log.addHandler(logging.NullHandler())
-_library_log.propagate = False
 
 
 class Endpoint:
@@ -80,6 +73,7 @@ class Endpoint:
 
     Raises:
         EndpointError: The address or port cannot be had (on entering the context).
+        UsageError: The certificate cannot be used (likewise).
     """
 
     def __init__(
@@ -91,7 +85,7 @@ class Endpoint:
         heartbeat: Heartbeat | None = None,
     ) -> None:
         self.options = options
-        self.admission = Admission(options.path, options.subprotocol, now_ns)
+        self.admission = Admission(options.path, options.subprotocol, now_ns, options.access)
         self.on_join: Callable[[Client], None] | None = None
         self.on_leave: Callable[[Client], None] | None = None
         self.on_inbound: Inbound | None = None
@@ -109,33 +103,7 @@ class Endpoint:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        options = self.options
-        # Without context takeover a message is compressed alone, hence alike for all clients.
-        deflate = ServerPerMessageDeflateFactory(
-            server_no_context_takeover=True,
-            server_max_window_bits=_WINDOW_BITS,
-            client_max_window_bits=_WINDOW_BITS,
-        )
-        room_bytes = min(_ROOM_BYTES, options.client_buffer_bytes)
-        try:
-            self._server = await serve(
-                self._attend,
-                options.host,
-                options.port,
-                process_request=self.admission.answer,
-                select_subprotocol=self.admission.select_subprotocol,
-                create_connection=self._open_connection,  # type: ignore[arg-type]  # a factory does: it is only called
-                extensions=[deflate] if options.compression else None,
-                compression=None,
-                ping_interval=options.ping_s,
-                ping_timeout=options.ping_s,
-                close_timeout=options.close_timeout_s,
-                max_size=None,  # no inbound frame is fatal
-                write_limit=(room_bytes, room_bytes // 4),
-                logger=_library_log,
-            )
-        except OSError as exc:
-            raise cannot_listen(options.host, options.port, exc) from exc
+        self._server = await begin_serving(self.options, self._attend, self.admission, self._open_connection)
         return self
 
     async def __aexit__(
@@ -199,7 +167,8 @@ class Endpoint:
     def url(self) -> str:
         """Where to connect, such as ``ws://127.0.0.1:8000/ws/``."""
         host = self.options.host
-        return f"ws://{f'[{host}]' if ':' in host else host}:{self.port}{self.options.path}"
+        scheme = "ws" if self.options.access.certificate is None else "wss"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}{self.options.path}"
 
     @property
     def clients(self) -> Sequence[Client]:
@@ -296,6 +265,8 @@ class Endpoint:
         connection = ClientConnection(self._now_ns, *args, **options)
         if self.on_inbound is not None:
             connection.on_message = connection.keep_early
+        per_s = self.options.access.inbound_per_s
+        connection.limit = None if per_s is None else RateLimit(per_s, self._now_ns())
         self._sockets.add(connection)
         connection.connection_lost_waiter.add_done_callback(lambda _: self._sockets.discard(connection))
         return connection

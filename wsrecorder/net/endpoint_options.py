@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from wsrecorder.errors import UsageError
+from wsrecorder.net.access import Access
 
 __all__ = ["EndpointOptions", "SlowClient"]
 
@@ -32,6 +33,7 @@ class EndpointOptions:
         heartbeat_s: Time between heartbeats to a client, s.
         ping_s: Time between pings, and for how long to wait for the answer, s.
         close_timeout_s: For how long a client may take to answer a close, s.
+        access: Who may connect, and how much one may do.
     """
 
     host: str = "127.0.0.1"
@@ -44,6 +46,7 @@ class EndpointOptions:
     heartbeat_s: float = 30.0
     ping_s: float = 20.0
     close_timeout_s: float = 5.0
+    access: Access = field(default_factory=Access)
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65_536:

@@ -46,8 +46,12 @@ class HttpHead:
 
     def get(self, name: str) -> str | None:
         """Return all values of a header joined by commas, None without one."""
-        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        values = self.get_all(name)
         return ", ".join(values) if values else None
+
+    def get_all(self, name: str) -> list[str]:
+        """Return the values of a header, one for each time it comes."""
+        return [value for key, value in self.headers if key.lower() == name.lower()]
 
     @property
     def target(self) -> str:

@@ -14,11 +14,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from wsrecorder.core.distribution import Distribution
+from wsrecorder.net.auth import Gate
 from wsrecorder.net.listening import cannot_listen
 from wsrecorder.net.tap_connection import TapConnection
 from wsrecorder.net.tap_options import TapOptions
 from wsrecorder.net.tap_receiver import TapReceiver
 from wsrecorder.net.tap_side import Hold, Side
+from wsrecorder.net.tls import client_context, server_context
 
 __all__ = ["Tap"]
 
@@ -37,8 +39,10 @@ class Tap:
         options: How it listens and reaches the server.
         added: From the arrival of a message to its write, of all messages.
         refused: Clients whose handshake the server refused, or that found it away.
+        gate: Judges the origins and tokens of clients.
 
     Raises:
+        UsageError: A certificate cannot be used.
         EndpointError: The address or port cannot be had (on entering the context).
     """
 
@@ -48,7 +52,11 @@ class Tap:
         self.refused = 0
         self._receiver = receiver
         self._now_ns = now_ns
-        self._tls = ssl.create_default_context() if options.is_secure else None
+        self.gate = Gate(options.access)
+        self._tls: ssl.SSLContext | None = None
+        if options.is_secure:
+            self._tls = client_context(options.authorities, options.client_certificate)
+        self._own_tls = server_context(options.access.certificate)
         self._server: asyncio.Server | None = None
         self._connections: dict[TapConnection, None] = {}  # in the order in which they came
         self._port = 0
@@ -58,7 +66,13 @@ class Tap:
     async def __aenter__(self) -> Self:
         options = self.options
         try:
-            self._server = await asyncio.get_running_loop().create_server(self._accept, options.host, options.port)
+            self._server = await asyncio.get_running_loop().create_server(
+                self._accept,
+                options.host,
+                options.port,
+                ssl=self._own_tls,
+                ssl_handshake_timeout=options.access.handshake_timeout_s if self._own_tls else None,
+            )
         except OSError as exc:
             raise cannot_listen(options.host, options.port, exc) from exc
         self._port = self._server.sockets[0].getsockname()[1]
@@ -104,7 +118,8 @@ class Tap:
     def url(self) -> str:
         """Where to connect instead of to the server."""
         host = self.options.host
-        return f"ws://{f'[{host}]' if ':' in host else host}:{self.port}{self.options.target}"
+        scheme = "ws" if self._own_tls is None else "wss"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}{self.options.target}"
 
     @property
     def connections(self) -> Sequence[TapConnection]:
@@ -132,6 +147,8 @@ class Tap:
             self.added,
             now_ns=self._now_ns,
             tls=self._tls,
+            gate=self.gate,
+            is_full=self._is_full,
             on_gone=self._forget,
         )
         self._connections[connection] = None
@@ -139,6 +156,11 @@ class Tap:
             connection.client.hold(Hold.WRITER_IS_FULL)
             connection.server.hold(Hold.WRITER_IS_FULL)
         return connection.client
+
+    def _is_full(self) -> bool:
+        """Return whether another client would be one too many."""
+        most = self.options.access.max_clients
+        return most is not None and sum(connection.is_admitted for connection in self._connections) >= most
 
     def _forget(self, connection: TapConnection) -> None:
         if self._connections.pop(connection, 0) == 0:

@@ -20,8 +20,9 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from wsrecorder.core.distribution import Distribution
+from wsrecorder.net.auth import Gate, Refusal
 from wsrecorder.net.http_head import END, HttpHead
-from wsrecorder.net.tap_handshake import answer, forwarded
+from wsrecorder.net.tap_handshake import MOST_HEAD_BYTES, BearerAnswer, answer, forwarded, refused, without_tokens
 from wsrecorder.net.tap_options import TapOptions
 from wsrecorder.net.tap_receiver import Opened, TapReceiver
 from wsrecorder.net.tap_side import Hold, Side
@@ -31,7 +32,6 @@ __all__ = ["TapConnection"]
 
 _LOG: Final = logging.getLogger("wsrecorder.tap")
 
-_MOST_HEAD_BYTES: Final = 64 << 10
 _LINGER_S: Final = 10.0
 """How long a side may stay half open: WebSockets have no use for it beyond a last answer."""
 
@@ -54,6 +54,8 @@ class TapConnection:
         added: Takes the time from arrival to write of each message.
         now_ns: Monotonic time, ns.
         tls: How a server behind TLS is checked; None for a plain one.
+        gate: Judges its origin and its token.
+        is_full: Tells whether another client would be one too many.
         on_gone: Told when nothing is left of it.
 
     Attributes:
@@ -61,6 +63,7 @@ class TapConnection:
         server: The socket to the server.
         tunnel: What goes by, once frames do.
         refused: Status of an answer to a handshake that was not 101, or None.
+        is_admitted: Whether it has passed the gate.
     """
 
     def __init__(
@@ -71,6 +74,8 @@ class TapConnection:
         *,
         now_ns: Callable[[], int],
         tls: ssl.SSLContext | None,
+        gate: Gate,
+        is_full: Callable[[], bool],
         on_gone: Callable[[TapConnection], None],
     ) -> None:
         self._options = options
@@ -79,6 +84,10 @@ class TapConnection:
         self._now_ns = now_ns
         self._tls = tls
         self._on_gone = on_gone
+        self._gate = gate
+        self._is_full = is_full
+        self._pass_answer: Callable[[bytes], None] = lambda data: self.client.write(data)
+        self.is_admitted = False
         self._state = _State.ASKED
         self._head = bytearray()
         self._early = b""  # what the client sent beyond its request
@@ -113,7 +122,7 @@ class TapConnection:
 
     def _client_connected(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._options.open_timeout_s, self._give_up_on_request)
+        self._timer = loop.call_later(self._options.access.handshake_timeout_s, self._give_up_on_request)
 
     def _give_up_on_request(self) -> None:
         if self._state is _State.ASKED:
@@ -125,20 +134,37 @@ class TapConnection:
             return
         self._head += data
         end = self._head.find(END)
-        if end < 0 and len(self._head) <= _MOST_HEAD_BYTES:
+        if end < 0 and len(self._head) <= MOST_HEAD_BYTES:
             return
         head, self._early = bytes(self._head[: end + len(END)]), bytes(self._head[end + len(END) :])
         self._head.clear()
         try:
             if end < 0:
-                raise ValueError(f"no end within {_MOST_HEAD_BYTES:,} bytes")
+                raise ValueError(f"no end within {MOST_HEAD_BYTES:,} bytes")
             self._request = HttpHead.parse(head)
         except ValueError as exc:
             self._answer(400, "Bad Request", f"this is no HTTP request: {exc}")
             return
+        if not self._admit(self._request):
+            return
         self._state = _State.CALLING
         self.client.hold(Hold.OTHER_IS_AWAY)
         self._call = asyncio.get_running_loop().create_task(self._call_server())
+
+    def _admit(self, request: HttpHead) -> bool:
+        """Return whether a request may go on to the server; one that may not is answered."""
+        verdict = self._gate.judge(request, request.target)
+        if not isinstance(verdict, Refusal) and self._is_full():
+            verdict = Refusal(503, "as many clients as may be are here already")
+        if isinstance(verdict, Refusal):
+            self.refused = verdict.status
+            self._say(refused(verdict))
+            return False
+        self.is_admitted = True
+        if "protocol" in verdict.places:
+            self._pass_answer = BearerAnswer(self.client.write).take
+        self._request = without_tokens(request, verdict.places)
+        return True
 
     async def _call_server(self) -> None:
         """Connect to the server, or tell the client why not."""
@@ -166,7 +192,10 @@ class TapConnection:
         self._answer(status, phrase, f"wsrec tap: {where} {what}")
 
     def _answer(self, status: int, phrase: str, text: str) -> None:
-        self.client.write(answer(status, phrase, text))
+        self._say(answer(status, phrase, text))
+
+    def _say(self, whole_answer: bytes) -> None:
+        self.client.write(whole_answer)
         self._state = _State.ENDED
         self.client.on_data = _ignore
         self.client.end()
@@ -184,7 +213,7 @@ class TapConnection:
     def _take_answer(self, data: bytes) -> None:
         """Pass the server's answer on, and see what it is."""
         arrival_ns = self._now_ns()
-        self.client.write(data)
+        self._pass_answer(data)
         self._head += data
         while (end := self._head.find(END)) >= 0:
             head, rest = bytes(self._head[: end + len(END)]), bytes(self._head[end + len(END) :])
@@ -199,7 +228,7 @@ class TapConnection:
                 self._refuse(response.status)
                 return
             self._head = bytearray(rest)  # an interim answer: the one that counts follows it
-        if end >= 0 or len(self._head) > _MOST_HEAD_BYTES:
+        if end >= 0 or len(self._head) > MOST_HEAD_BYTES:
             self._refuse(0)
 
     def _refuse(self, status: int) -> None:

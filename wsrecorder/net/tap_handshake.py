@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from wsrecorder.net.http_head import HttpHead
+from wsrecorder.net.auth import BEARER, CHALLENGE, Refusal, without_token
+from wsrecorder.net.http_head import END, HttpHead
 from wsrecorder.net.inflater import Inflater
 from wsrecorder.net.tap_options import TapOptions
 
-__all__ = ["answer", "forwarded", "inflater"]
+__all__ = ["MOST_HEAD_BYTES", "BearerAnswer", "answer", "forwarded", "inflater", "refused", "without_tokens"]
 
 _DEFLATE: Final = "permessage-deflate"
+
+MOST_HEAD_BYTES: Final = 64 << 10
 
 _HANDSHAKE: Final = frozenset(
     {
@@ -57,6 +61,66 @@ def forwarded(request: HttpHead, options: TapOptions) -> HttpHead:
     return request.with_headers(changes | dict(options.headers))
 
 
+def without_tokens(request: HttpHead, places: Collection[str]) -> HttpHead:
+    """Return a client's request without the tokens that let it through the gate: they are ours, not the server's.
+
+    Args:
+        request: The request.
+        places: Where good tokens were, see `wsrecorder.net.auth.Pass`.
+    """
+    changes: dict[str, str | None] = {}
+    if "header" in places:
+        changes["Authorization"] = None
+    if "protocol" in places:
+        offered = [word.strip() for word in (request.get("Sec-WebSocket-Protocol") or "").split(",")]
+        at = offered.index(BEARER)
+        changes["Sec-WebSocket-Protocol"] = ", ".join(offered[:at] + offered[at + 2 :]) or None
+    head = request.with_headers(changes) if changes else request
+    if "query" in places:
+        method, target, version = head.start.split(" ", 2)
+        head = HttpHead(f"{method} {without_token(target)} {version}", head.headers)
+    return head
+
+
+class BearerAnswer:
+    """Passes a server's answer on, agreeing on the subprotocol ``bearer`` where the server agreed on none.
+
+    A browser that has brought its token as a subprotocol hangs up unless one that it offered is agreed on.
+
+    Args:
+        write: Where the answer goes on; all at once, when its head is here.
+    """
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._head: bytearray | None = bytearray()
+
+    def take(self, data: bytes) -> None:
+        """Take what the server sent."""
+        if self._head is None:
+            self._write(data)
+            return
+        self._head += data
+        while (end := self._head.find(END)) >= 0:
+            head, self._head = bytes(self._head[: end + len(END)]), self._head[end + len(END) :]
+            status = head[:32].split(b" ")[1:2]
+            if status != [b"101"] and status[:1] and status[0].startswith(b"1"):
+                self._write(head)  # an interim answer
+                continue
+            if status == [b"101"] and b"\r\nsec-websocket-protocol:" not in head.lower():
+                head = head.removesuffix(END) + b"\r\nSec-WebSocket-Protocol: " + BEARER.encode() + END
+            self._write(head)
+            self._flush()
+            return
+        if len(self._head) > MOST_HEAD_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        rest, self._head = self._head, None
+        if rest:
+            self._write(bytes(rest))
+
+
 def inflater(response: HttpHead, *, from_server: bool, max_bytes: int) -> Inflater | None:
     """Return what inflates one direction, as the server's answer says; None where nothing is compressed.
 
@@ -72,7 +136,7 @@ def inflater(response: HttpHead, *, from_server: bool, max_bytes: int) -> Inflat
     return Inflater(keeps_context=f"{side}_no_context_takeover" not in agreed, max_bytes=max_bytes)
 
 
-def answer(status: int, phrase: str, text: str) -> bytes:
+def answer(status: int, phrase: str, text: str, headers: Mapping[str, str] | None = None) -> bytes:
     """Return a whole answer of our own, in plain text, after which the connection ends."""
     body = f"{text}\n".encode()
     head = HttpHead(
@@ -81,6 +145,14 @@ def answer(status: int, phrase: str, text: str) -> bytes:
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(body))),
             ("Connection", "close"),
+            *(headers or {}).items(),
         ),
     )
     return head.encode() + body
+
+
+def refused(refusal: Refusal) -> bytes:
+    """Return the whole answer to a client that is not let in."""
+    phrase = {401: "Unauthorized", 403: "Forbidden"}.get(refusal.status, "Service Unavailable")
+    challenge = {"WWW-Authenticate": CHALLENGE} if refusal.status == 401 else {}
+    return answer(refusal.status, phrase, f"wsrec tap: {refusal.reason}", challenge)

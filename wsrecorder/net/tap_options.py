@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from wsrecorder.errors import UsageError
+from wsrecorder.net.access import Access
+from wsrecorder.net.tls import Certificate
 from wsrecorder.net.transport import FeedOptions
 
 __all__ = ["TapOptions"]
@@ -28,6 +31,9 @@ class TapOptions:
         buffer_bytes: How much may wait for a slow end before the other is held back.
         open_timeout_s: How long connecting to the server may take, and a client's request.
         close_timeout_s: How long an end may take to answer a close frame when the tap ends.
+        access: Who may connect. What a client may send is not limited: all of it belongs to the conversation.
+        authorities: PEM file of those that are believed of the server's certificate instead of the system's, or None.
+        client_certificate: What the server is shown, or None.
 
     Raises:
         UsageError: The URL is not that of a WebSocket, or there is no such port.
@@ -43,6 +49,9 @@ class TapOptions:
     buffer_bytes: int = 1 << 20
     open_timeout_s: float = 10.0
     close_timeout_s: float = 2.0
+    access: Access = field(default_factory=Access)
+    authorities: Path | None = None
+    client_certificate: Certificate | None = None
 
     def __post_init__(self) -> None:
         FeedOptions(self.upstream)  # it looks at the URL
