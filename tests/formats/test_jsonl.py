@@ -171,6 +171,13 @@ def test_last_line_that_is_json_but_no_event_is_no_cut() -> None:
         read(lines(LINE, {"ts": 5}))
 
 
+def test_last_line_in_another_encoding_is_no_cut_if_it_has_its_end() -> None:
+    first = b'{"received_ns":1,"text":"a"}\n'
+    with pytest.raises(SessionError, match="line 2: "):
+        read(first + b'{"received_ns":2,"text":"\xe9"}\n')
+    assert read(first + b'{"received_ns":2,"text":"\xc3')[1].notes  # cut in the middle of a character
+
+
 def test_single_wrong_line_is_not_taken_for_a_cut() -> None:
     with pytest.raises(SessionError, match="line 1"):
         read(b"hello")

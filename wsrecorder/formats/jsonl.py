@@ -136,7 +136,7 @@ class JsonlReader:
         events: list[Event] = []
         size_bytes = 0
         decode, place = _DECODER.decode, self._place
-        for number, line, _ in self._lines.numbered():
+        for number, line, is_ended in self._lines.numbered():
             if not line or line.isspace():
                 continue
             tail.follow()
@@ -144,8 +144,9 @@ class JsonlReader:
                 found = decode(line)
             except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
                 error = self._lines.damaged(number, f"{exc}: {excerpt(line)}", hint=_HINT)
-                # A line that is JSON but no event is wrong wherever it stands: only broken JSON can be a cut.
-                if isinstance(exc, msgspec.ValidationError):
+                # A line that is JSON but no event is wrong wherever it stands, and so is one in another encoding that
+                # has its end: only broken JSON can be a cut.
+                if isinstance(exc, msgspec.ValidationError) or (is_ended and isinstance(exc, UnicodeDecodeError)):
                     raise error from None
                 tail.hold(error, number, line)
                 continue
