@@ -11,7 +11,7 @@ import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption, split_words
-from wsrecorder.cli.output import print_json, say, show_bytes, show_count, show_number
+from wsrecorder.cli.output import print_json, say, show_bytes, show_number
 from wsrecorder.cli.progress import progress_bar
 from wsrecorder.cli.selecting import Exclude, From, SessionArgument, To, Types, Where, find_session, wanted_events
 from wsrecorder.core.dialect import ENGINE, TS_UNITS, Dialect
@@ -100,7 +100,7 @@ def _report_import(file: Path, imported: Imported, *, as_json: bool) -> None:
         )
     else:
         say(
-            f"imported {show_count(facts.messages)} messages ({show_bytes(facts.size_bytes)}) over "
+            f"imported {show_number(facts.messages, 'message')} ({show_bytes(facts.size_bytes)}) over "
             f"{facts.last_elapsed_ns / 1e9:.1f} s from {file} into {imported.path}"
         )
 
