@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +24,7 @@ from wsrecorder.cli.app import main
 from wsrecorder.cli.replay import position_line, print_report
 from wsrecorder.cli.replay_panel import ReplayPanel
 from wsrecorder.core.distribution import Distribution
-from wsrecorder.core.fault import FaultKind
+from wsrecorder.core.fault import FaultKind, parse_faults
 from wsrecorder.jobs.replay_options import FaultReport, ReplayReport, ReplayState
 from wsrecorder.net.client_stats import ClientStats
 
@@ -357,10 +357,14 @@ def a_playback(name: str, loop: tuple[int, int] | None = None) -> SimpleNamespac
     return SimpleNamespace(name=name, state=SimpleNamespace(loop=loop))
 
 
-def rendered(state: ReplayState | None, *playbacks: SimpleNamespace) -> str:
+def rendered(
+    state: ReplayState | None, *playbacks: SimpleNamespace, faults: Sequence[str] = (), console_url: str | None = None
+) -> str:
     panel = ReplayPanel()
     if state is not None:
-        panel.watch(SimpleNamespace(url="ws://here/ws/", state=state, playbacks=playbacks))  # type: ignore[arg-type]
+        active = SimpleNamespace(active=parse_faults(faults))
+        replay = SimpleNamespace(url="ws://here/ws/", state=state, playbacks=playbacks, faults=active)
+        panel.watch(replay, console_url)  # type: ignore[arg-type]
     console = Console(file=io.StringIO(), width=80, record=True)
     console.print(panel.render(0.25))
     return console.export_text()
@@ -370,6 +374,14 @@ def test_the_panel_shows_position_speed_clients_and_lateness() -> None:
     shown = rendered(a_state(position_ns=1_800 * SECOND_NS))
     for words in ("ws://here/ws/", "30:00 of 1:02:05", "10×, achieved 9.991×", "1,234", "p99 0.25 ms", "━"):
         assert words in shown
+
+
+def test_the_panel_names_the_console_and_the_faults() -> None:
+    shown = rendered(a_state(), faults=["drop=1%", "refuse=5s", "disconnect=30s"], console_url="http://here:8001/")
+    for words in ("console   http://here:8001/", "faults    drop=1%, refuse=5s, disconnect=30s:1012"):
+        assert words in shown
+    assert "console" not in rendered(a_state())
+    assert "faults" not in rendered(a_state())
 
 
 def test_the_panel_of_a_replay_that_has_not_begun() -> None:

@@ -83,6 +83,9 @@ def test_timed_plays_one_connection_if_one_is_named() -> None:
         (("--two-way", "strict", "--rules", "r.toml"), "exclude each other"),
         (("--rules", "r.toml"), "r.toml cannot be read"),
         (("--two-way", "loose", "--loop"), "cannot begin again"),
+        (("--two-way", "loose", "--console-port", "8123"), "--console-port was given, and there is no console"),
+        (("--two-way", "loose", "--console-host", "::1"), "--console-host was given"),
+        (("--no-console", "--console-token", "a-long-token"), "--console-token was given"),
     ],
 )
 def test_what_cannot_be_is_refused(

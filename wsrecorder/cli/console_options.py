@@ -13,8 +13,17 @@ if TYPE_CHECKING:
     from wsrecorder.console.options import ConsoleOptions
     from wsrecorder.net.tls import Certificate
 
-__all__ = ["ConsoleHost", "ConsolePort", "ConsoleToken", "check_installed", "console_options"]
+__all__ = [
+    "DEFAULT_HOST",
+    "ConsoleHost",
+    "ConsolePort",
+    "ConsoleToken",
+    "check_installed",
+    "console_options",
+    "refuse_console",
+]
 
+DEFAULT_HOST: Final = "127.0.0.1"
 _DEFAULT_PORT: Final = 8001
 
 ConsoleHost = Annotated[
@@ -31,6 +40,24 @@ ConsoleToken = Annotated[
     str | None,
     typer.Option("--console-token", metavar="TOKEN", help="What who looks must bring; beyond loopback one is made."),
 ]
+
+
+def refuse_console(host: str, port: int | None, token: str | None) -> None:
+    """Refuse options of a console where there is none.
+
+    Raises:
+        UsageError: One was given.
+    """
+    for name, is_given in (
+        ("--console-host", host != DEFAULT_HOST),
+        ("--console-port", port is not None),
+        ("--console-token", token is not None),
+    ):
+        if is_given:
+            raise UsageError(
+                f"{name} was given, and there is no console",
+                hint="leave it out; --no-console, --two-way and --rules go without one (--two-way timed has it)",
+            )
 
 
 def console_options(

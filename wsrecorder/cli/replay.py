@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from wsrecorder.cli import access_options
+from wsrecorder.cli import access_options, console_options
 from wsrecorder.cli.app import app
-from wsrecorder.cli.console_options import ConsoleHost, ConsolePort, ConsoleToken, console_options
 from wsrecorder.cli.operating import (
     LogFormat,
     LogFormatOption,
@@ -55,7 +54,8 @@ __all__ = ["position_line", "print_report", "replay"]
 
 _LOG: Final = logging.getLogger("wsrecorder.replay")
 
-_Beside = AbstractAsyncContextManager["Callable[[Replay], None]"]
+_Beside = AbstractAsyncContextManager["Callable[[Replay], str | None]"]
+_Watch = Callable[["Replay", str | None], None]
 
 _LOG_EVERY_S: Final = 10.0
 _CLIENTS_SHOWN: Final = 20
@@ -154,9 +154,9 @@ def replay(
     console: Annotated[
         bool, typer.Option(help="A page and an HTTP interface that control it, on a port apart.")
     ] = True,
-    console_host: ConsoleHost = "127.0.0.1",
-    console_port: ConsolePort = None,
-    console_token: ConsoleToken = None,
+    console_host: console_options.ConsoleHost = console_options.DEFAULT_HOST,
+    console_port: console_options.ConsolePort = None,
+    console_token: console_options.ConsoleToken = None,
     metrics: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
     log_format: LogFormatOption = LogFormat.TEXT,
@@ -206,19 +206,15 @@ def replay(
     talk = two_way_options(two_way, match, match_timeout, conn, rules)
     served = metrics_options("replay", metrics, metrics_host, quiet=quiet)
     stores = _find(sessions or [], library)
+    if talk is not None or not console:
+        console_options.refuse_console(console_host, console_port, console_token)
     if talk is not None:
         return replay_two_way(stores, options, talk, served, log_format, quiet=quiet, as_json=as_json)
-    shown = console_options(console_host, console_port, console_token, access.certificate) if console else None
+    wanted = console_host, console_port, console_token
+    shown = console_options.console_options(*wanted, access.certificate) if console else None
     beside = partial(console_beside, stores, shown, library)
-    _replay(
-        stores,
-        options,
-        beside,
-        served,
-        match=_checked(match),
-        on_terminal=begin_log(log_format, quiet=quiet),
-        as_json=as_json,
-    )
+    on_terminal = begin_log(log_format, quiet=quiet)
+    _replay(stores, options, beside, served, match=_checked(match), on_terminal=on_terminal, as_json=as_json)
     return 0
 
 
@@ -261,10 +257,10 @@ def _replay(
         ):  # fmt: skip
 
             def on_started(running: Replay) -> None:
-                begin_console(running)
+                console_url = begin_console(running)
                 measure(lambda: replay_vitals(running))
                 started.append((running, running.url))  # once it has ended it has none
-                watch(running)
+                watch(running, console_url)
 
             await run_replay(stores, options, SystemClock(), stop, on_started)
 
@@ -280,7 +276,7 @@ def _replay(
 
 
 @asynccontextmanager
-async def _panel(stop: asyncio.Event, match: str | None) -> AsyncIterator[Callable[[Replay], None]]:
+async def _panel(stop: asyncio.Event, match: str | None) -> AsyncIterator[_Watch]:
     from wsrecorder.cli.replay_panel import replay_panel  # rich costs a tenth of a second, and a pipe has no use for it
 
     async with replay_panel(stop, match) as panel:
@@ -288,7 +284,7 @@ async def _panel(stop: asyncio.Event, match: str | None) -> AsyncIterator[Callab
 
 
 @asynccontextmanager
-async def _log_lines() -> AsyncIterator[Callable[[Replay], None]]:
+async def _log_lines() -> AsyncIterator[_Watch]:
     """Log the position now and then while the block runs."""
     tasks: list[asyncio.Task[None]] = []
 
@@ -298,7 +294,7 @@ async def _log_lines() -> AsyncIterator[Callable[[Replay], None]]:
             _LOG.info("%s", position_line(running.state))
 
     try:
-        yield lambda running: tasks.append(asyncio.create_task(log_position(running)))
+        yield lambda running, _: tasks.append(asyncio.create_task(log_position(running)))
     finally:
         for task in tasks:
             task.cancel()

@@ -26,8 +26,8 @@ _LOG: Final = logging.getLogger("wsrecorder.replay")
 @asynccontextmanager
 async def console_beside(
     stores: Sequence[Store], options: ConsoleOptions | None, library: Path, *, on_terminal: bool
-) -> AsyncIterator[Callable[[Replay], None]]:
-    """Yield what begins a console for a replay; it serves until the block ends.
+) -> AsyncIterator[Callable[[Replay], str | None]]:
+    """Yield what begins a console for a replay and returns its address, if any; it serves until the block ends.
 
     Args:
         stores: The sessions that are played.
@@ -40,13 +40,13 @@ async def console_beside(
     """
     consoles: list[Console] = []
 
-    def begin(running: Replay) -> None:
+    def begin(running: Replay) -> str | None:
         if options is None:
-            return
+            return None
         tell = say if on_terminal else _LOG.info
         if not _can_be_had(options):
             tell("no console: it needs the extra 'console' (pip install 'wsrecorder[console]')")
-            return
+            return None
         from wsrecorder.console.scene import Scene
         from wsrecorder.console.server import Console
 
@@ -58,6 +58,7 @@ async def console_beside(
             say(f"console at {console.entry_url}{elsewhere}")  # nobody could guess it: it is said even to the quiet
         else:
             tell(f"console at {console.entry_url}{elsewhere}")
+        return f"{console.url}/"  # without the token, which is said once
 
     try:
         yield begin

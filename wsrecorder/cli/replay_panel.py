@@ -39,10 +39,12 @@ class ReplayPanel:
         self._keys = keys
         self._replay: Replay | None = None
         self._url = ""
+        self._console_url: str | None = None
 
-    def watch(self, replay: Replay) -> None:
-        """Show this one from now on."""
+    def watch(self, replay: Replay, console_url: str | None = None) -> None:
+        """Show this one from now on, and where its console is."""
         self._replay = replay
+        self._console_url = console_url
         self._url = replay.url  # gone when it has ended
         if self._keys is not None:
             self._keys.control(replay)
@@ -64,7 +66,7 @@ class ReplayPanel:
         return Group(panel, Text(KEYS_LINE, style="dim"), said)
 
     def _playbacks(self) -> list[tuple[str, str]]:
-        """Return rows of what there is not always to say: a loop, and that there are several playbacks."""
+        """Return rows of what there is not always to say: a loop, several playbacks, faults, a console."""
         found = [] if self._replay is None else self._replay.playbacks
         loops = [playback.state.loop for playback in found]
         rows = [("loop", f"{show_duration(a)} to {show_duration(b)}") for a, b in filter(None, loops[:1])]
@@ -72,6 +74,10 @@ class ReplayPanel:
             names = ", ".join(playback.name for playback in found[:_NAMES_SHOWN])
             more = f" and {len(found) - _NAMES_SHOWN} more" if len(found) > _NAMES_SHOWN else ""
             rows.append(("playbacks", f"{names}{more}"))
+        if self._replay is not None and (faults := self._replay.faults.active):
+            rows.append(("faults", ", ".join(fault.text for fault in faults)))
+        if self._console_url is not None:
+            rows.append(("console", self._console_url))
         return rows
 
 
