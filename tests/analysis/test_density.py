@@ -68,6 +68,7 @@ def test_types_beyond_the_most_frequent_are_counted_together(tmp_path: Path) -> 
     assert sum(counts(found)["other"]) == len(names) - sum(range(9, 21))
     zoomed = density(session, len(names) - 5, len(names), 1)
     assert counts(zoomed) == {"other": [5]}  # as in the whole, though these are all that there are
+    assert found.names == zoomed.names == [*(f"T{number:02}" for number in range(20)), "other"]
 
 
 def test_gaps_connections_and_notes_stand_beside_the_counts(tmp_path: Path) -> None:
@@ -130,5 +131,5 @@ def test_a_window_that_is_none_is_refused(densities: Densities, window: tuple[in
 def test_it_becomes_plain_values(tmp_path: Path) -> None:
     told = record_engine(tmp_path, cycles=200)
     found = density(Session(told.store), 0, 10**12, 4).to_dict()
-    assert set(found) == {"from_ns", "to_ns", "bins", "bin_ns", "types", "gaps", "connections", "notes"}
+    assert set(found) == {"from_ns", "to_ns", "bins", "bin_ns", "types", "names", "gaps", "connections", "notes"}
     assert sum(sum(each["counts"]) for each in found["types"]) == len(told.types)

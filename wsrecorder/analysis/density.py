@@ -43,6 +43,7 @@ NO_TYPE: Final = "(none)"
 MOST_BINS: Final = 10_000
 _MOST_MARKS: Final = 10_000
 _KEPT: Final = 64
+_MOST_NAMES: Final = 1_000
 
 
 class TypeCounts(msgspec.Struct, frozen=True):
@@ -90,6 +91,8 @@ class Density(msgspec.Struct, frozen=True, kw_only=True):
         bin_ns: How long each is, ns; only the last ones may reach past the window, or be empty.
         types: The twelve types that are most frequent in the whole session, these first, then the others together; only
             those of which a message came in the window.
+        names: All types of the whole session, the most frequent first, those too that are not counted apart; a
+            thousand at most.
         gaps: Those that reach into the window.
         connections: What opened and closed in it.
         notes: Those on moments of it.
@@ -100,6 +103,7 @@ class Density(msgspec.Struct, frozen=True, kw_only=True):
     bins: int
     bin_ns: int
     types: list[TypeCounts]
+    names: list[str]
     gaps: list[Gap]
     connections: list[Connection]
     notes: list[NoteAt]
@@ -111,9 +115,10 @@ class Density(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Marks(msgspec.Struct, frozen=True):
-    """What is the same for every window: the types that are counted apart, gaps and connections."""
+    """What is the same for every window: the types that are counted apart, all of them, gaps and connections."""
 
     types: list[str]
+    names: list[str]
     gaps: list[Gap]
     connections: list[Connection]
 
@@ -196,6 +201,7 @@ class Densities:
             bins=bins,
             bin_ns=bin_ns,
             types=[TypeCounts(name, counts[name]) for name in (*marks.types, OTHER) if name in counts],
+            names=marks.names,
             gaps=[gap for gap in marks.gaps if gap.from_ns < stop_ns and gap.to_ns >= start_ns],
             connections=[each for each in marks.connections if start_ns <= each.elapsed_ns < stop_ns],
             notes=[],
@@ -207,7 +213,8 @@ class Densities:
             types = [name for (name,) in self._rows(_TYPES)]
         named = [NO_TYPE if name is None else name for name in types[:MOST_TYPES]]
         gaps = [Gap(*row) for row in self._rows(_GAPS)]
-        return _Marks(named, gaps, [Connection(*row) for row in self._rows(_CONNECTIONS)])
+        names = [name for name in types[:_MOST_NAMES] if name is not None]
+        return _Marks(named, names, gaps, [Connection(*row) for row in self._rows(_CONNECTIONS)])
 
     def _types_by_manifest(self) -> list[str | None] | None:
         """Return the types, the most frequent first, None for none, if the manifest tells all of them."""
@@ -246,7 +253,7 @@ SELECT type, (elapsed_ns - {start_ns}) // {bin_ns} AS place, count(*) AS n FROM 
 WHERE kind = 'message' AND elapsed_ns >= {start_ns} AND elapsed_ns < {stop_ns} GROUP BY ALL
 """
 _TYPES: Final = f"""
-SELECT type FROM events WHERE kind = 'message' GROUP BY type ORDER BY count(*) DESC, type NULLS LAST LIMIT {MOST_TYPES}
+SELECT type FROM events WHERE kind = 'message' GROUP BY type ORDER BY count(*) DESC, type NULLS LAST LIMIT {_MOST_NAMES}
 """
 _GAPS: Final = f"SELECT from_ns, to_ns, cause FROM gaps ORDER BY seq LIMIT {_MOST_MARKS}"
 _CONNECTIONS: Final = f"""

@@ -214,6 +214,7 @@ class DensityFacts(BaseModel):
     bins: int
     bin_ns: int
     types: list[dict[str, Any]]
+    names: list[str]
     gaps: list[dict[str, Any]]
     connections: list[dict[str, Any]]
     notes: list[dict[str, Any]]
@@ -236,6 +237,7 @@ class ClientFacts(BaseModel):
     query: str
     playback: str | None
     frames_sent: int
+    primed: int
     bytes_sent: int
     heartbeats_sent: int
     inbound_frames: int

@@ -77,7 +77,7 @@ function toggleType(store, type) {
   store.set({ filter: { ...filter, types } });
 }
 
-// The density tells the most frequent types and sums up the others; those are learned from the rows that were seen.
+// The density tells the most frequent types and sums up the others; of those it tells the names.
 function withRare(types, rareTypes) {
   const known = types.map(({ type, total }) => [type, total]);
   if (!types.some(({ type }) => type === "other")) return known;

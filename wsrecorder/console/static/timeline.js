@@ -148,7 +148,7 @@ export class Timeline {
       this.data = await getOfSession(this.store.value, "/api/density", query, this.#fetching.signal);
       const types = this.data.types.map(({ type, counts }) => ({ type, total: counts.reduce((sum, each) => sum + each, 0) }));
       // The legend and the filter show the types of the whole session, however close one looks.
-      if (!this.view) this.store.set({ types });
+      if (!this.view) this.store.set({ types, rareTypes: this.data.names });
       this.#say(this.data.types.length ? "" : "No events here");
       this.draw();
     } catch (error) {
