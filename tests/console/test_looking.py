@@ -108,6 +108,7 @@ async def test_density_counts_by_type_and_stretch(tmp_path: Path) -> None:
         assert whole["types"] == [{"type": "A", "counts": [50]}, {"type": "B", "counts": [50]}]
         part = (await asker.get("/api/density", from_ns=0, to_ns=SECOND_NS, bins=2)).json
         assert part["types"] == [{"type": "A", "counts": [3, 2]}, {"type": "B", "counts": [2, 3]}]
+        assert whole["names"] == part["names"] == ["A", "B"]
         assert (await asker.get("/api/density", from_ns=5, to_ns=5)).status == 400
         assert (await asker.get("/api/density", bins=0)).status == 400
 
@@ -165,6 +166,17 @@ async def test_a_session_that_is_not_shown_is_not_found(tmp_path: Path) -> None:
         assert state["end_ns"] == 5 * SECOND_NS + 1_900_000_000
         assert (await asker.get("/api/events", session=state["sessions"][1]["id"], rows=0)).json["total"] == 21
         assert (await asker.get("/api/events", session="nowhere")).status == 404
+
+
+async def test_a_note_at_the_playhead_goes_to_the_session_that_is_played_there(tmp_path: Path) -> None:
+    first = session(tmp_path, events(10))
+    second = session(tmp_path, events(20), who=identity("later", 1_764_000_005_000_000_000))
+    async with console_of([first, second]) as asker:
+        assert (await asker.post("/api/notes", {"text": "here"})).json["elapsed_ns"] == 1_900_000_000
+        assert (await asker.get("/api/notes")).json["notes"] == []
+        name = (await asker.get("/api/state")).json["sessions"][0]["id"]
+        long_past = (await asker.post(f"/api/notes?session={name}", {"text": "at its end"})).json
+    assert long_past["elapsed_ns"] == 900_000_000
 
 
 async def test_a_session_that_is_still_recorded_is_followed(tmp_path: Path) -> None:

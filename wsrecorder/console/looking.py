@@ -118,10 +118,12 @@ class LookingRoutes:
 
     async def add_note(self, wanted: NoteWanted, session: str | None = None) -> Response:
         """Note something at a moment: kept beside the session, never in it."""
-        at_ns = self._scene.position_ns() if wanted.at_ns is None else wanted.at_ns
+        if wanted.at_ns is None:
+            shown, at_ns = self._scene.at_playhead(session)
+        else:
+            shown, at_ns = self._scene.session(session), wanted.at_ns
 
         def write() -> dict[str, Any]:
-            shown = self._scene.session(session)
             manifest = shown.store.manifest()
             place_ns = min(at_ns, manifest.last_elapsed_ns)
             note = NoteBook(shown.path).add(

@@ -116,6 +116,25 @@ class Scene:
         playbacks = [] if self.replay is None else self.replay.playbacks
         return playbacks[0].position_ns() if playbacks else self.end_ns
 
+    def at_playhead(self, session_id: str | None) -> tuple[Session, int]:
+        """Return a session, and where in it the playhead stands, ns since it began.
+
+        Args:
+            session_id: Which; None is the one that is played there, of several the one that began last.
+
+        Raises:
+            SessionNotFound: It is none of them.
+        """
+        position_ns = self.position_ns()
+        chosen = session_id
+        if chosen is None:
+            begun = [facts for facts in self.facts if facts.offset_ns <= position_ns]
+            here = [facts for facts in begun if position_ns <= facts.offset_ns + facts.length_ns] or begun
+            chosen = max(here or self.facts, key=lambda facts: facts.offset_ns).id
+        session = self.session(chosen)
+        offset_ns = next(facts.offset_ns for facts in self.facts if facts.id == chosen)
+        return session, max(0, position_ns - offset_ns)
+
     def refresh(self) -> None:
         """Look again how far those sessions have come that are still being recorded; reads their journals."""
         self.facts = [
