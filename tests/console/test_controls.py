@@ -148,6 +148,20 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(path: str, asked: d
         assert client.link is not None
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"speed": "fast"}', "speed: Input should be a valid number, or: Input should be 'max'"),
+        (b"{", "the request: JSON decode error"),
+        (b"{}", "speed: Field required"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_words_of_the_request(body: bytes, said: str, tmp_path: Path) -> None:
+    async with replayed(tmp_path) as (asker, _):
+        reply = await asker.ask("POST", "/api/speed", body, {"Content-Type": "application/json"})
+    assert reply.json["message"] == said
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b'"x"', b"\xff", b"[" * 5_000])
 async def test_a_body_that_is_no_object_is_refused(body: bytes, tmp_path: Path) -> None:
     async with replayed(tmp_path) as (asker, _):
@@ -188,6 +202,16 @@ async def test_a_burst_goes_out_while_paused_or_playing(tmp_path: Path) -> None:
         assert ats(client.payloads)[:51] == [10.0 * n for n in range(51)]
 
 
+async def test_a_burst_while_paused_is_answered_once_it_is_out(tmp_path: Path) -> None:
+    async with replayed(tmp_path) as (asker, replay):
+        client = await listen(replay.url)
+        await until(lambda: bool(replay.endpoint.clients))
+        await asker.post("/api/step")
+        done = (await asker.post("/api/burst", {"events": 20})).json
+        await client.has(21)
+        assert (done["status"], done["frames_sent"]) == ("paused", 21)
+
+
 async def test_clients_are_listed_and_can_be_sent_away(tmp_path: Path) -> None:
     async with replayed(tmp_path) as (asker, replay):
         client = await listen(f"{replay.url}?who=me")
@@ -195,6 +219,7 @@ async def test_clients_are_listed_and_can_be_sent_away(tmp_path: Path) -> None:
         [shown] = (await asker.get("/api/clients")).json["clients"]
         assert (shown["number"], shown["query"], shown["playback"], shown["deflate"]) == (1, "who=me", "shared", True)
         assert shown["connected_s"] >= 0
+        assert (shown["frames_sent"], shown["primed"]) == (0, 0)
         assert (await asker.post("/api/clients/1/disconnect", {"code": 4000, "reason": "bye"})).json == {"number": 1}
         closed = await client.closed()
         assert (closed.code, closed.reason) == (4000, "bye")

@@ -71,9 +71,18 @@ async def _on_http(request: Request, exc: Exception) -> Response:
 
 async def _on_invalid(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)
-    first = exc.errors()[0]
-    where = ".".join(str(part) for part in first["loc"][1:]) or "the request"
-    return answer({"message": f"{where}: {first['msg']}", "hint": "/docs describes each request"}, 400)
+    errors = exc.errors()
+    where = _field(errors[0])
+    said = [error["msg"] for error in errors if _field(error) == where]  # several where a field may be one or another
+    return answer({"message": f"{where}: {', or: '.join(said)}", "hint": "/docs describes each request"}, 400)
+
+
+def _field(error: Any) -> str:
+    """Return the name of what was wrong; what the library calls the kinds that a field may be of is no part of it."""
+    if error["type"] == "json_invalid":  # located by a byte
+        return "the request"
+    names = [str(part) for part in error["loc"][1:] if isinstance(part, int) or part.isidentifier()]
+    return ".".join(names) or "the request"
 
 
 async def _on_mistake(request: Request, exc: Exception) -> Response:

@@ -107,6 +107,8 @@ class ControlRoutes:
         """Send the next events as fast as possible, and go on from there as before."""
         playback = self._playback(control)
         playback.burst(control.events)
+        if playback.status == "paused":  # else it goes on anyway, and what is answered is past at once
+            await playback.settle()
         return self._done(playback)
 
     async def speed(self, control: Speed) -> Response:
@@ -137,7 +139,9 @@ class ControlRoutes:
         replay = self._replay()
         found = next((client for client in replay.endpoint.clients if client.number == number), None)
         if found is None:
-            raise Refusal(404, f"client {number} is not here", hint="/api/clients lists those that are")
+            raise Refusal(
+                404, f"client {number} is not here", hint='"wsrec control clients" and /api/clients list those that are'
+            )
         if not can_be_sent(wanted.code):
             raise UsageError(
                 f"{wanted.code} cannot be a close code", hint="use 1000 to 1003, 1007 to 1014 or 3000 to 4999"
@@ -223,6 +227,7 @@ def _client(replay: Replay, client: Client, now_ns: int) -> dict[str, Any]:
         "query": stats.query,
         "playback": shown if key is None else f"session {key}",
         "frames_sent": stats.frames_sent,
+        "primed": stats.primed,
         "bytes_sent": stats.bytes_sent,
         "heartbeats_sent": stats.heartbeats_sent,
         "inbound_frames": stats.inbound_frames,

@@ -219,6 +219,10 @@ class Playback:
         self._is_kept_back = True
         self.player.step(events, self._clock.now_ns())
         self._note_control()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until what may go out has: a second at most, for a client may keep it from that."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
                 await self._settled.wait()

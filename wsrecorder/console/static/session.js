@@ -72,9 +72,11 @@ export function addressOfSession(value, path, query) {
 export function makeSessionChoice(store) {
   const choice = byId("session-choice");
   choice.addEventListener("change", () => store.set({ session: choice.value, selected: null }));
-  store.watch(({ state }) => (state?.sessions ?? []).map(({ id }) => id), (ids) => {
-    byId("session-label").hidden = ids.length < 2;
-    choice.replaceChildren(...ids.map((id) => el("option", { value: id, text: id })));
+  store.watch(({ state }) => (state?.sessions ?? []).map(({ id, name }) => [id, name]), (sessions) => {
+    byId("session-label").hidden = sessions.length < 2;
+    const names = sessions.map(([, name]) => name);
+    const isOne = (name) => name && names.indexOf(name) === names.lastIndexOf(name);
+    choice.replaceChildren(...sessions.map(([id, name]) => el("option", { value: id, title: id, text: isOne(name) ? name : id })));
     choice.value = chosenSession(store.value)?.id ?? "";
   });
 }
