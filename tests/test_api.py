@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 
@@ -137,6 +141,32 @@ async def test_faults_can_be_served(ten: Store) -> None:
         listener = await listen(replay.url)
         await listener.closed()
         assert 0 < len(listener.frames) == 10 - replay.report().faults.counts["drop"] < 10
+
+
+async def test_a_console_can_be_beside_what_is_served(ten: Store) -> None:
+    def read(url: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{url}api/state", timeout=20) as answer:
+            state: dict[str, Any] = json.load(answer)
+            return state
+
+    async with wsrecorder.serve(ten.path) as replay:
+        assert replay.console_url is None
+    async with wsrecorder.serve(ten.path, console_port=0) as replay:
+        assert replay.console_url is not None
+        state = await asyncio.to_thread(read, replay.console_url)
+        assert (state["mode"], state["url"]) == ("replay", replay.url)
+    with pytest.raises(URLError):
+        await asyncio.to_thread(read, replay.console_url)
+
+
+async def test_a_console_that_cannot_be_had_ends_what_is_served(ten: Store) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        replay = wsrecorder.serve(ten.path, console_port=taken.getsockname()[1])
+        with pytest.raises(EndpointError):
+            await replay.__aenter__()
+    assert not replay.endpoint.clients
+    async with wsrecorder.serve(ten.path, console_port=0):  # the first one has let go of everything
+        pass
 
 
 async def test_a_client_is_told_first_how_things_stand(ten: Store) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from wsrecorder.analysis.session import Session
 from wsrecorder.clock import Clock, SystemClock, VirtualClock
+from wsrecorder.console.beside import ReplayWithConsole
+from wsrecorder.console.options import ConsoleOptions
 from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.event import Kind
 from wsrecorder.core.moment import parse_moment
@@ -119,6 +121,7 @@ def serve(
     prime: str = "last",
     faults: Iterable[str] = (),
     seed: int = 0,
+    console_port: int | None = None,
 ) -> Replay:
     """Return a replay that serves while its context is open.
 
@@ -157,6 +160,8 @@ def serve(
         prime: ``last``, ``state`` or ``none``: what a client that joins late or is carried over a seek is told first.
         faults: What goes wrong on purpose, such as ``["drop=1%", "disconnect=30s"]``; docs/faults.md.
         seed: Decides which frames the faults hit.
+        console_port: Port of a console beside it, on loopback; 0 takes a free one, None is without. ``console_url`` of
+            what is returned says where it is.
 
     Returns:
         An async context manager with ``url``, ``state``, ``report()``, ``finished`` and ``error``.
@@ -165,13 +170,19 @@ def serve(
         UsageError: What was asked for cannot be; the window lies outside of the sessions.
         SessionError: A session is not there or cannot be read.
         EndpointError: The address or port cannot be had (on entering the context).
+        WsrecError: A console was asked for, and the extra ``console`` is not installed.
     """
     options = replay_options(
         host=host, port=port, path=path, speed=speed, clock=clock, max_gap=max_gap, start=start, end=end, types=types,
         exclude=exclude, where=where, verbatim=verbatim, restamp=restamp, per_client=per_client, wait_for=wait_for,
         slow_client=slow_client, client_buffer=client_buffer, at_end=at_end, prime=prime, faults=faults, seed=seed,
     )  # fmt: skip
-    return Replay([_store(session, library_path(library)) for session in sessions], options, SystemClock())
+    folder = library_path(library)
+    stores = [_store(session, folder) for session in sessions]
+    if console_port is None:
+        return Replay(stores, options, SystemClock())
+    console = ConsoleOptions(port=console_port)
+    return ReplayWithConsole(stores, options, SystemClock(), console=console, library=folder)
 
 
 def play(

@@ -51,12 +51,12 @@ class Replay:
         faults: What goes wrong on purpose; can be changed at any time.
         finished: Set when everything was played (never with ``at_end`` loop), or cannot be played any
             further; with a playback for each client, while none of them plays.
-        over: Set when the replay should end by itself: everything was played with ``at_end`` exit, or
-            it cannot be played any further.
+        over: Set when it should end by itself: all was played with ``at_end`` exit, or it cannot go on.
         error: What ended the playing, or None.
         shared: The playback that all clients share but those that name a session; None where each has its own.
         stores: The sessions.
         notes: The session's notes; None where there are several sessions.
+        console_url: Where its console is, with its token; None where it has none beside it.
 
     Args:
         stores: The sessions, merged by time.
@@ -75,6 +75,7 @@ class Replay:
         self.over = asyncio.Event()
         self.error: BaseException | None = None
         self.shared: Playback | None = None
+        self.console_url: str | None = None
         self._clock = clock
         self.stores = stores
         self.notes = NoteBook(stores[0].path) if len(stores) == 1 else None
@@ -280,9 +281,8 @@ class Replay:
         report = self.report()
         position_ns = self._programme.start_ns if ahead is None else ahead.position_ns()
         end_ns = self._programme.end_ns if self._programme.stop_ns is None else self._programme.stop_ns
-        status = "waiting" if ahead is None else ahead.status
         return ReplayState(
-            status=status if self.error is None else "ended",
+            status="ended" if self.error is not None else "waiting" if ahead is None else ahead.status,
             position_ns=position_ns,
             start_ns=self._programme.start_ns,
             end_ns=max(end_ns, position_ns),  # a session that still grows is played past the end it had at first
