@@ -21,6 +21,8 @@ def test_table_holds_as_many_rows_as_fit_of_all_there_are(shown: Shown, served: 
 
 def test_types_are_chosen_in_the_menu_and_in_the_legend(shown: Shown, served: Served) -> None:
     shown.page.click("#types-button")
+    every = {event.type for event in served.known if event.type}
+    shown.expect("#types-menu label").to_have_count(len(every))  # the rare ones too, whatever rows were seen
     shown.page.get_by_role("checkbox", name="SIGNAL").check()
     shown.expect_rows(served.count(type="SIGNAL"))
     shown.expect("#types-button").to_have_text("SIGNAL")

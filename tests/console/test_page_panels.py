@@ -47,6 +47,18 @@ def test_fault_is_added_counted_and_taken_away(shown: Shown, served: Served) -> 
     assert list(served.replay.faults.active) == []
 
 
+def test_to_refuse_goes_with_the_disconnect_that_it_follows(shown: Shown, served: Served) -> None:
+    shown.page.click("#tab-faults")
+    for kind in ("drop", "disconnect", "refuse"):
+        shown.page.select_option("#fault-kind", kind)
+        shown.page.get_by_role("button", name="Add").click()
+        shown.expect("#panel-faults ul").to_contain_text(kind)
+    shown.page.click("button[aria-label^='Remove disconnect']")
+    shown.expect("#panel-faults code").to_have_text(["drop=1%"])
+    shown.page.click("button[aria-label^='Remove drop']")
+    shown.expect("#panel-faults .empty").to_be_visible()
+
+
 def test_fault_that_is_none_is_told_and_changes_nothing(shown: Shown, served: Served) -> None:
     shown.page.click("#tab-faults")
     shown.page.fill("#fault-value", "much")

@@ -54,9 +54,15 @@ export function makeFaultsPanel(store) {
     const rows = faults.map((fault) => {
       const done = counts?.[fault] ?? counts?.[/^\w+/.exec(fault)?.[0]];
       return el("li", {}, el("code", { class: "what", text: fault }), el("small", { text: done === undefined ? "" : `${amount(done)} so far` }),
-        el("button", { class: "small", type: "button", text: "Remove", "aria-label": `Remove ${fault}`, on: { click: () => set(active.filter((each) => each !== fault)) } }));
+        el("button", { class: "small", type: "button", text: "Remove", "aria-label": `Remove ${fault}`, on: { click: () => set(without(fault)) } }));
     });
     list.replaceChildren(...(rows.length ? rows : [el("p", { class: "empty", text: "No faults: frames go out as they were recorded" })]));
+  }
+
+  function without(fault) {
+    const left = active.filter((each) => each !== fault);
+    // To refuse is what comes after a disconnect: it goes with the last of them, for alone it would be an error.
+    return left.some((each) => each.startsWith("disconnect=")) ? left : left.filter((each) => !each.startsWith("refuse="));
   }
 
   async function set(faults) {
