@@ -120,8 +120,8 @@ class Lookup:
         if note is None:
             which = f"after {format_duration(position_ns)}" if text == "next" else f'that contains "{text}"'
             raise UsageError(
-                f"there is no note {which}; the session has {len(notes)}",
-                hint='"wsrec note" makes one, "wsrec notes" lists them',
+                f"there is no note {which}; the session has {len(notes)} in all",
+                hint='"wsrec note SESSION" lists them, with a text behind it one is made',
             )
         return note.elapsed_ns
 
