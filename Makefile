@@ -21,7 +21,7 @@ demo: install ## the whole job in under a minute: record, query, replay a simula
 	@$(BIN)/wsrec demo $(ARGS)
 
 test: install mitmproxy ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: lint types imports ## all that CI asks of the source
 
