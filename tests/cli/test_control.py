@@ -145,7 +145,7 @@ async def test_what_is_no_console_is_not_taken_for_one(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    "url", ["https://localhost:8001", "http://", "ws://x", "http://x:port", "http://x:0", "http://[x"]
+    "url", ["ftp://localhost:8001", "http://", "ws://x", "http://x:port", "http://x:0", "http://[x"]
 )
 def test_an_address_that_cannot_be_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["control", "state", "--url", url]) == 2

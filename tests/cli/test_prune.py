@@ -14,6 +14,7 @@ from wsrecorder.cli import main
 @pytest.fixture(autouse=True)
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     add_session(tmp_path / "recordings", messages=50)
     return tmp_path / "recordings"
 

@@ -199,7 +199,7 @@ def test_file_is_replaced_only_if_asked(session: wsrecorder.Session, folder: Pat
     ("name", "options", "message"),
     [
         ("x.xlsx", {}, "cannot tell a format"),
-        ("x.jsonl", {"format": "cryptofeed"}, "format 'cryptofeed' cannot be exported"),
+        ("x.jsonl", {"format": "payloads"}, "format 'payloads' cannot be exported"),
         ("x.db", {"format": "duckdb"}, "would not be found again as a session"),
         ("", {"format": "csv"}, "is a folder, expected a file"),
         ("absent/x.csv", {}, "there is no folder"),
