@@ -644,6 +644,19 @@ def test_whoever_waits_as_told_is_never_early_and_never_late(due: list[int], spe
     assert sent == len(due)
 
 
+def test_a_loop_without_events_that_is_widened_plays_on() -> None:
+    player = Player()
+    assert player.next_step(0) == Reread(0, 0)
+    player.resume(0)
+    player.set_loop(0, 1, 0)
+    assert player.feed([2], 0, [2])
+    for wall_ns in range(4):  # it turns once, and rests at the loop's end
+        if isinstance(player.next_step(wall_ns), Reread):
+            player.feed([2], wall_ns, [2])
+    player.set_loop(0, 3, 10)
+    assert player.next_step(10) in (Wait(11), Wait(12), Send(0, 1), Reread(0, 0))
+
+
 class AnyControls(RuleBasedStateMachine):
     """No series of controls sends a row twice within a pass, leaves one out, or changes the order.
 

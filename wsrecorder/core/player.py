@@ -294,6 +294,8 @@ class Player:
     def _send_due(self, last_row: int, wall_ns: int) -> Send | Wait:
         due_ns, next_row = self._pass.due_ns, self._pass.next_row
         last_row = min(last_row, next_row + self._max_rows)
+        if not self._playhead.is_timed:  # it rested in a loop without an event, which has been changed
+            self._run(wall_ns)
         stop = bisect_right(due_ns, self._playhead.position(wall_ns), next_row, last_row)
         if stop == next_row:
             return Wait(self._playhead.wall_at(due_ns[stop]))
@@ -322,8 +324,6 @@ class Player:
         self._owed_rows = 0
         self._playhead = self._playhead.pause(wall_ns)
         return Finished()
-
-    # The loop A-B.
 
     @property
     def _loop_end_ns(self) -> int | None:
