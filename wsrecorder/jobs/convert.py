@@ -11,23 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.event import Event, Kind
-from wsrecorder.core.recorder import Limits
-from wsrecorder.errors import SessionError, StorageError, UsageError
+from wsrecorder.errors import SessionError, UsageError
 from wsrecorder.formats.lines import Lines
 from wsrecorder.formats.registry import Reader, choose_reader, session_name
 from wsrecorder.jobs.export import Exported, ExportOptions, export_session
+from wsrecorder.jobs.new_session import Target, free_id, publish, sink_for
 from wsrecorder.jobs.placing import Placing
 from wsrecorder.jobs.progress import OnProgress, Progress, unwatched
 from wsrecorder.jobs.staging import staging
-from wsrecorder.store import disk
-from wsrecorder.store.library import new_id, safe_name
+from wsrecorder.store.library import safe_name
 from wsrecorder.store.manifest import Health, Identity, Manifest, redact_url
-from wsrecorder.store.session import EVENTS_FOLDER
-from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
 
 __all__ = [
     "ExportOptions",
@@ -37,9 +34,6 @@ __all__ = [
     "export_session",
     "import_file",
 ]
-
-# A week in one file is no reason for two thousand segments: here only their size counts.
-_LIMITS: Final = Limits(segment_ns=1 << 62)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +101,10 @@ def import_file(options: ImportOptions, on_progress: OnProgress = unwatched) -> 
                 hint=f"expected a file in the format {form.name}; docs/formats.md describes it",
             )
         placing = Placing(first[0])
-        identity = _identity(options, reader.feed, placing.started_ns)
+        place = Target(library=options.library, into=options.into)
+        identity = _identity(options, place, reader.feed, placing.started_ns)
         with staging(options.library if options.into is None else options.into.parent) as folder:
-            target, sink = _sink(options, identity, folder)
+            target, sink = sink_for(place, identity, folder)
             try:
                 for events in chain((first,), batches):
                     sink.append(placing.rows(events))
@@ -120,7 +115,7 @@ def import_file(options: ImportOptions, on_progress: OnProgress = unwatched) -> 
             except BaseException:
                 sink.abandon()
                 raise
-            _publish(sink.path, target)
+            publish(sink.path, target)
         return Imported(manifest, target, form.name, (*reader.notes, *placing.notes()))
 
 
@@ -147,15 +142,10 @@ def _full_batches(reader: Reader, path: Path) -> Iterator[list[Event]]:
         raise SessionError(f"cannot read {path}: {exc.strerror}", hint="check the disk that it is on") from exc
 
 
-def _identity(options: ImportOptions, feed: str, started_ns: int) -> Identity:
+def _identity(options: ImportOptions, place: Target, feed: str, started_ns: int) -> Identity:
     name = safe_name(options.name or session_name(options.into or options.file))
-    session_id = stem = new_id(name, started_ns)
-    number = 1
-    while options.into is None and (options.library / session_id).exists():
-        number += 1
-        session_id = f"{stem}-{number}"
     return Identity(
-        id=session_id,
+        id=free_id(place, name, started_ns),
         name=name,
         feed=feed or options.file.name,
         path=options.path,
@@ -163,26 +153,3 @@ def _identity(options: ImportOptions, feed: str, started_ns: int) -> Identity:
         started_ns=started_ns,
         tool=options.tool,
     )
-
-
-def _sink(options: ImportOptions, identity: Identity, folder: Path) -> tuple[Path, Sink]:
-    """Return where the session will be, and a sink that writes it into a folder of its own for now."""
-    if options.into is not None:
-        if options.into.suffix != ".duckdb":
-            raise UsageError(f"{options.into} is no name of a DuckDB session", hint="name it NAME.duckdb")
-        if options.into.exists():
-            raise UsageError(
-                f"{options.into} is there already", hint="name a new file with --into, or move this one away"
-            )
-        return options.into, DuckDbSink(folder / options.into.name, identity)
-    path = folder / identity.id
-    disk.make_directory(path / EVENTS_FOLDER)
-    # The journal is only passed through here: a crash leaves no session, so there is nothing to sync it for.
-    return options.library / identity.id, ParquetSink(path, identity, _LIMITS, sync=False)
-
-
-def _publish(path: Path, target: Path) -> None:
-    """Give what is whole its name, unless somebody took that meanwhile."""
-    if target.exists():
-        raise StorageError(f"{target} came into being meanwhile", hint="try again, or choose another name")
-    disk.publish(path, target)

@@ -19,7 +19,7 @@ from wsrecorder.store.manifest import Health, Identity, Manifest
 from wsrecorder.store.session import EVENTS_FOLDER
 from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
 
-__all__ = ["Made", "Target", "make_session"]
+__all__ = ["Made", "Target", "free_id", "make_session", "publish", "sink_for"]
 
 # However long the session is: here only the size of a segment counts.
 _LIMITS: Final = Limits(segment_ns=1 << 62)
@@ -69,9 +69,9 @@ def make_session(target: Target, identity: Identity, batches: Iterable[Any]) -> 
     """
     name = safe_name(target.name or identity.name)
     identity = msgspec.structs.replace(identity, name=name, tool=target.tool, continues=msgspec.UNSET)
-    identity = msgspec.structs.replace(identity, id=_free_id(target, identity))
+    identity = msgspec.structs.replace(identity, id=free_id(target, identity.name, identity.started_ns))
     with staging(target.library if target.into is None else target.into.parent) as folder:
-        path, sink = _sink(target, identity, folder)
+        path, sink = sink_for(target, identity, folder)
         try:
             for batch in batches:
                 sink.append(batch)
@@ -80,14 +80,13 @@ def make_session(target: Target, identity: Identity, batches: Iterable[Any]) -> 
         except BaseException:
             sink.abandon()
             raise
-        if path.exists():
-            raise StorageError(f"{path} came into being meanwhile", hint="try again, or choose another name")
-        disk.publish(sink.path, path)
+        publish(sink.path, path)
     return Made(manifest, path)
 
 
-def _free_id(target: Target, identity: Identity) -> str:
-    session_id = stem = new_id(identity.name, identity.started_ns)
+def free_id(target: Target, name: str, started_ns: int) -> str:
+    """Return an id that no session of the library has."""
+    session_id = stem = new_id(name, started_ns)
     number = 1
     while target.into is None and (target.library / session_id).exists():
         number += 1
@@ -95,7 +94,7 @@ def _free_id(target: Target, identity: Identity) -> str:
     return session_id
 
 
-def _sink(target: Target, identity: Identity, folder: Path) -> tuple[Path, Sink]:
+def sink_for(target: Target, identity: Identity, folder: Path) -> tuple[Path, Sink]:
     """Return where the session will be, and a sink that writes it into a folder of its own for now."""
     into = target.into
     if into is None:
@@ -108,3 +107,14 @@ def _sink(target: Target, identity: Identity, folder: Path) -> tuple[Path, Sink]
     if into.exists():
         raise UsageError(f"{into} is there already", hint="name a new file with --into, or move this one away")
     return into, DuckDbSink(folder / into.name, identity)
+
+
+def publish(path: Path, target: Path) -> None:
+    """Give what is whole its name, unless somebody took that meanwhile.
+
+    Raises:
+        StorageError: Somebody did, or the disk refuses.
+    """
+    if target.exists():
+        raise StorageError(f"{target} came into being meanwhile", hint="try again, or choose another name")
+    disk.publish(path, target)
