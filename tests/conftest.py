@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,14 @@ def captures() -> Path:
     if not any(folder.glob("*.ws.*")):
         pytest.skip(f"no captures (*.ws.*) in {folder}: set WSREC_CAPTURES to the folder that holds them")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def log_is_as_imported() -> Iterator[None]:
+    """Undo what a command does to the program's log: no later test is to write to the stderr of this one."""
+    yield
+    for name in ("wsrecorder", "asyncio"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True

@@ -6,7 +6,6 @@ And nothing is lost that was recorded: each session that came out of it is read,
 from __future__ import annotations
 
 import json
-import logging
 import os
 import resource
 import shutil
@@ -31,16 +30,6 @@ from wsrecorder.store.library import open_store
 PROJECT = Path(__file__).parents[2]
 
 Refused = Callable[..., str]
-
-
-@pytest.fixture(autouse=True)
-def log_is_as_before() -> Iterator[None]:
-    """Let no later test log to the stderr of this one."""
-    logger = logging.getLogger("wsrecorder")
-    before = logger.handlers[:], logger.level, logger.propagate
-    yield
-    logger.handlers[:], logger.propagate = before[0], before[2]
-    logger.setLevel(before[1])
 
 
 @pytest.fixture

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,15 +28,6 @@ from wsrecorder.jobs.replay_options import FaultReport, ReplayReport, ReplayStat
 from wsrecorder.net.client_stats import ClientStats
 
 SECOND_NS = 1_000_000_000
-
-
-@pytest.fixture(autouse=True)
-def _quiet_log() -> Iterator[None]:
-    """Undo what a command does to the program's log."""
-    logger = logging.getLogger("wsrecorder")
-    before = logger.handlers[:], logger.level, logger.propagate
-    yield
-    logger.handlers[:], logger.level, logger.propagate = before
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,6 @@ class Disk:
 
 
 async def test_it_warns_once_at_twice_the_limit_and_ends_below_it(caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("wsrecorder").propagate = True
     disk = Disk(3 << 20, 2 << 20, (2 << 20) - 1, 1 << 20, (1 << 20) - 1, 0)
     error = await until_low(Path("/d"), 1 << 20, VirtualClock(), disk.free_bytes)
     assert disk.left == [0], "exactly the limit is still enough"
@@ -36,7 +34,6 @@ async def test_it_warns_once_at_twice_the_limit_and_ends_below_it(caplog: pytest
 
 
 async def test_it_warns_again_after_there_was_room(caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("wsrecorder").propagate = True
     await until_low(Path("/d"), 10, VirtualClock(), Disk(15, 30, 15, 9).free_bytes)
     assert len(caplog.records) == 2
 
