@@ -12,7 +12,7 @@ ARGS ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install mitmproxy fmt lint types imports check test cov docs demo bench lock
+.PHONY: help install mitmproxy fmt lint types imports check test cov docs demo bench torture lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ docs: install ## write real output into the documents, and hold them to what the
 
 bench: install ## measure speed, memory and size, beside peers (takes minutes)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+torture: install ## put the recorder and the endpoint through their worst day, from a new seed (takes minutes)
+	@$(BIN)/python -m torture $(ARGS)
 
 lock: install ## lock the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
