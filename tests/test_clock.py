@@ -90,9 +90,13 @@ def test_sleepers_wake_in_the_order_of_their_deadlines(run: Any, system_clock: S
             await system_clock.sleep_until(start_ns + after_ms * MS)
             woken.append(after_ms)
 
-        start_ns = system_clock.now_ns()
-        await asyncio.gather(*(sleep(after_ms) for after_ms in (9, 3, 6, 3)))
+        start_ns = system_clock.now_ns() + 100 * MS
+        await asyncio.gather(*(sleep(after_ms) for after_ms in (9, 3, 6, 3)), hold_up(start_ns + 10 * MS))
         return woken
+
+    async def hold_up(until_ns: int) -> None:  # so that all are due at once
+        while system_clock.now_ns() < until_ns:
+            pass
 
     assert run(sleep_together()) == [3, 3, 6, 9]
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from operator import itemgetter
 from typing import Protocol
 from weakref import WeakKeyDictionary, finalize
 
@@ -139,9 +140,8 @@ class VirtualClock:
     def advance(self, by_ns: int) -> None:
         """Let time pass and wake whoever is due."""
         self._now_ns += by_ns
-        for due, until_ns in self._sleepers.items():
-            if until_ns <= self._now_ns:
-                _finish(due)
+        for due in _by_deadline(self._sleepers, self._now_ns):
+            _finish(due)
 
     async def sleep_until(self, until_ns: int, wake: asyncio.Event | None = None) -> None:
         """Return at virtual ``until_ns``, or as soon as ``wake`` is set."""
@@ -190,6 +190,12 @@ async def _either(due: asyncio.Future[None], wake: asyncio.Event | None) -> None
         await due
     finally:
         waiter.cancel()
+
+
+def _by_deadline(deadlines: dict[asyncio.Future[None], int], now_ns: int) -> list[asyncio.Future[None]]:
+    """Return what is due, in the order of the deadlines: who is late is still not to overtake."""
+    due = [(until_ns, future) for future, until_ns in deadlines.items() if until_ns <= now_ns]
+    return [future for _, future in sorted(due, key=itemgetter(0))]
 
 
 def _finish(future: asyncio.Future[None]) -> None:
@@ -267,10 +273,9 @@ class _TimerAlarm:
             os.read(self._timer, 8)
         self._armed_ns = None
         now_ns = time.monotonic_ns()
-        for due, until_ns in list(self._deadlines.items()):
-            if until_ns <= now_ns:
-                del self._deadlines[due]
-                _finish(due)
+        for due in _by_deadline(self._deadlines, now_ns):
+            del self._deadlines[due]
+            _finish(due)
         if self._deadlines:
             self._arm(min(self._deadlines.values()))
 
