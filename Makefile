@@ -12,7 +12,7 @@ ARGS ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install mitmproxy fmt lint types imports check test cov docs demo bench torture lock
+.PHONY: help install mitmproxy fmt lint types imports audit check test cov docs demo bench torture lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ demo: install ## the whole job in under a minute: record, query, replay a simula
 test: install mitmproxy ## run the tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-check: lint types imports ## all that CI asks of the source
+check: lint types imports audit ## all that CI asks of the source
 
 fmt: install ## format, and mend what lint can mend by itself
 	@$(BIN)/ruff format .
@@ -38,6 +38,9 @@ types: install ## mypy, strict
 
 imports: install ## who may import whom
 	@$(BIN)/lint-imports --no-logo
+
+audit: install ## ask a vulnerability database about what is locked; without a network it only says so
+	@$(BIN)/python -m tools.audit_lock
 
 cov: install ## coverage: tests/core alone must reach every branch of the core; then the whole
 	@$(BIN)/coverage run --data-file=.coverage.core -m pytest -q tests/core

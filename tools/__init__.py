@@ -1,0 +1,1 @@
+"""What the project's own verbs run beside the tools of others."""
