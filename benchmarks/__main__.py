@@ -8,10 +8,13 @@ import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 
 from benchmarks import analysing, console, controlling, converting, recording, replaying, tapping
 from benchmarks.figure import Figure, markdown
 
+_PARTS = (recording, replaying, controlling, tapping, converting, analysing, console)
+_PARTS_ON_ENGINES: tuple[ModuleType, ...] = ()
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 _TEXT = """# Benchmarks
@@ -68,13 +71,16 @@ def main() -> int:
     """Measure and write; return 0 whatever came out, for a figure is no test."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--dry-run", action="store_true", help="print the table and leave the page alone")
+    parser.add_argument("--scale", action="store_true", help="measure on object storage, JetStream and Spark instead")
     arguments = parser.parse_args()
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="wsrec-bench-") as name:
         folder = Path(name)
-        for module in (recording, replaying, controlling, tapping, converting, analysing, console):
+        for module in _PARTS_ON_ENGINES if arguments.scale else _PARTS:
             figures += module.figures(folder)
             print(markdown(figures), flush=True)
+    if arguments.scale:
+        return 0
     page = _TEXT.format(
         mean=recording.mean_payload_bytes(),
         long=analysing.MESSAGES / 1e6,
