@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import ssl
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from wsrecorder.net.endpoint_options import EndpointOptions
 from wsrecorder.net.http_head import HttpHead
 from wsrecorder.net.jwt_keys import JwtRules, hmac_key, public_keys
 from wsrecorder.net.origins import Origins
+from wsrecorder.net.tap_connection import TapConnection
 from wsrecorder.net.tls import Certificate
 
 TOKEN = "correct-horse-battery"
@@ -321,6 +324,78 @@ async def test_one_client_too_many_gets_503_until_another_has_gone() -> None:
         async with asyncio.timeout(5):
             while await status(endpoint.url) == 503:
                 pass
+
+
+Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def idle(port: int, count: int) -> AsyncIterator[list[Pair]]:
+    """Connect and begin no handshake."""
+    pairs = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]
+    yield pairs
+    for _, writer in pairs:
+        writer.close()
+
+
+async def are_cut(pairs: list[Pair]) -> bool:
+    """Return when these were cut."""
+    async with asyncio.timeout(5):
+        for reader, _ in pairs:
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+    return True
+
+
+def are_here(pairs: list[Pair]) -> bool:
+    return not any(reader.at_eof() or reader.exception() for reader, _ in pairs)
+
+
+async def test_of_too_many_handshakes_the_oldest_is_cut_and_who_means_it_gets_in() -> None:
+    async with an_endpoint(max_clients=20) as endpoint, idle(endpoint.port, 25) as pairs:
+        assert await are_cut(pairs[:5])
+        for _ in range(3):
+            assert await status(endpoint.url) == 101
+        assert await are_cut(pairs[5:6])
+        assert are_here(pairs[6:])
+
+
+async def test_without_a_limit_on_clients_no_handshake_is_cut() -> None:
+    async with an_endpoint() as endpoint, idle(endpoint.port, 25) as pairs:
+        assert await status(endpoint.url) == 101
+        assert are_here(pairs)
+
+
+async def test_of_too_many_handshakes_at_a_tap_the_oldest_is_cut() -> None:
+    access = Access(max_clients=1)
+    async with serving(echo) as url, tapped(url, access=access) as (tap, _), idle(tap.port, 20) as pairs:
+        assert await are_cut(pairs[:4])
+        assert await status(tap.url) == 101
+        assert await are_cut(pairs[4:5])
+        assert are_here(pairs[5:])
+
+
+async def fail_at_tls(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    with suppress(ConnectionResetError):
+        await reader.read()
+    writer.close()
+
+
+async def test_who_fails_at_tls_is_forgotten(tmp_path: Path) -> None:
+    gc.collect()
+    before = sum(isinstance(entry, ServerConnection | TapConnection) for entry in gc.get_objects())
+    certificate = make_certificate(tmp_path)
+    access = Access(certificate=certificate)
+    async with an_endpoint(certificate=certificate) as endpoint, serving(echo) as url:
+        # The tap's end would wait for those that it does not forget.
+        async with asyncio.timeout(10), tapped(url, access=access) as (tap, _):
+            for _ in range(5):
+                await fail_at_tls(endpoint.port)
+                await fail_at_tls(tap.port)
+        gc.collect()
+        assert sum(isinstance(entry, ServerConnection | TapConnection) for entry in gc.get_objects()) <= before
 
 
 async def test_a_message_too_large_and_too_many_messages_close_the_client() -> None:

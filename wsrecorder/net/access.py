@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from typing import Final
 
 from wsrecorder.errors import UsageError
 from wsrecorder.net.jwt_keys import JwtRules
 from wsrecorder.net.tls import Certificate
 
 __all__ = ["Access", "is_loopback"]
+
+_LEAST_PENDING: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +25,7 @@ class Access:
         tokens: A client must bring one of these, or a token that ``jwt`` takes.
         jwt: Which JSON Web Tokens are good; None is none.
         certificate: Shown over TLS; None serves without.
-        max_clients: How many may be here at a time; None is any number.
+        max_clients: How many may be here at a time; None is any number. It bounds handshakes too, see `max_pending`.
         handshake_timeout_s: How long a client may take for its handshake, s.
         max_inbound_bytes: Largest message that a client may send; None is any.
         inbound_per_s: Messages per second that a client may send, as many at once; None is any number.
@@ -49,6 +52,15 @@ class Access:
         ):
             if limit is not None and limit <= 0:
                 raise UsageError(f"a limit of {limit:g} {name} lets nobody in", hint="give more than 0, or no limit")
+
+    @property
+    def max_pending(self) -> int | None:
+        """How many may be shaking hands at a time; None is any number.
+
+        One more, and the one that has been at it longest is cut: whoever means it is done within a moment. As many as
+        clients may be here, so that nobody is cut who could have come in; and some more, for those who come together.
+        """
+        return None if self.max_clients is None else max(_LEAST_PENDING, self.max_clients)
 
     @property
     def asks_for_token(self) -> bool:

@@ -21,6 +21,7 @@ from websockets.protocol import State
 from wsrecorder.core.rate import RateLimit
 from wsrecorder.net.auth import without_token
 from wsrecorder.net.client_stats import ClientStats
+from wsrecorder.net.peer import address_text
 
 __all__ = ["Client", "ClientConnection"]
 
@@ -38,6 +39,7 @@ class ClientConnection(ServerConnection):
     Attributes:
         inbound_frames: Application frames received.
         limit: How many it may send; None is any number.
+        on_connected: Called when its socket, and TLS, are there; the handshake is not done yet.
         on_message: Called with the payload and opcode of each message, fragments put together; None drops them.
         early: Messages that came before there was anybody to tell, see `keep_early`.
         has_room: Set while the transport's buffer is below its high-water mark, and once the client
@@ -54,6 +56,7 @@ class ClientConnection(ServerConnection):
         self._opcode: Opcode | None = None  # of the message whose fragments these are
         self.inbound_frames = 0
         self.limit: RateLimit | None = None
+        self.on_connected: Callable[[ClientConnection], None] | None = None
         self.on_message: Callable[[bytes, int], None] | None = None
         self.early: list[tuple[bytes, int]] = []
         self.stalls = 0
@@ -65,6 +68,12 @@ class ClientConnection(ServerConnection):
         """How long the buffer was above its mark, all together, ns."""
         since_ns = self._stalled_since_ns
         return self._stalled_ns + (0 if since_ns is None else self._now_ns() - since_ns)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport, and say so."""
+        super().connection_made(transport)
+        if self.on_connected is not None:
+            self.on_connected(self)
 
     def process_event(self, event: ProtocolEvent) -> None:
         """Process one incoming event; an application frame is never queued, so no flood fills a queue."""
@@ -158,7 +167,7 @@ class Client:
         self.window_bits = _window_bits(connection)
         self._connection = connection
         self._connected_ns = connected_ns
-        self._address = _address_text(connection.remote_address)
+        self._address = address_text(connection.remote_address)
         self._frames_sent = 0
         self._bytes_sent = 0
         self._primed = 0
@@ -320,11 +329,3 @@ def _window_bits(connection: ClientConnection) -> int | None:
         if isinstance(extension, PerMessageDeflate):
             return extension.local_max_window_bits
     return None
-
-
-def _address_text(address: Any) -> str:
-    """Return host and port of a socket address: of two parts for IPv4, of four for IPv6."""
-    match address:
-        case (str() as host, int() as port, *_):
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return "somewhere"

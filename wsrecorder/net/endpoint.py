@@ -97,7 +97,7 @@ class Endpoint:
         self._wall_ns = wall_ns
         self._heartbeat = heartbeat
         self._server: Server | None = None
-        self._sockets: set[ClientConnection] = set()  # also those still shaking hands
+        self._sockets: dict[ClientConnection, None] = {}  # in the order in which they came, also those shaking hands
         self._clients: dict[int, Client] = {}
         self._has_news = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
@@ -267,9 +267,18 @@ class Endpoint:
             connection.on_message = connection.keep_early
         per_s = self.options.access.inbound_per_s
         connection.limit = None if per_s is None else RateLimit(per_s, self._now_ns())
-        self._sockets.add(connection)
-        connection.connection_lost_waiter.add_done_callback(lambda _: self._sockets.discard(connection))
+        # Not before: of one that fails over TLS we would never hear again.
+        connection.on_connected = self._take_in
         return connection
+
+    def _take_in(self, connection: ClientConnection) -> None:
+        self._sockets[connection] = None
+        connection.connection_lost_waiter.add_done_callback(lambda _: self._sockets.pop(connection, None))
+        most = self.options.access.max_pending
+        if most is not None:
+            pending = [socket for socket in self._sockets if socket.request is None]
+            for oldest in pending[: max(0, len(pending) - most)]:
+                oldest.transport.abort()
 
     async def _attend(self, connection: ServerConnection) -> None:
         """See to one client from its accept to its end."""

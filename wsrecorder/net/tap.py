@@ -149,13 +149,21 @@ class Tap:
             tls=self._tls,
             gate=self.gate,
             is_full=self._is_full,
+            on_connected=self._take_in,  # not before: of one that fails over TLS we would never hear again
             on_gone=self._forget,
         )
+        return connection.client
+
+    def _take_in(self, connection: TapConnection) -> None:
         self._connections[connection] = None
         if self._is_held:
             connection.client.hold(Hold.WRITER_IS_FULL)
             connection.server.hold(Hold.WRITER_IS_FULL)
-        return connection.client
+        most = self.options.access.max_pending
+        if most is not None:
+            pending = [entry for entry in self._connections if entry.is_pending]
+            for oldest in pending[: max(0, len(pending) - most)]:
+                oldest.abort()
 
     def _is_full(self) -> bool:
         """Return whether another client would be one too many."""

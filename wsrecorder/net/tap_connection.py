@@ -17,11 +17,12 @@ import logging
 import ssl
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Final
 
 from wsrecorder.core.distribution import Distribution
 from wsrecorder.net.auth import Gate, Refusal
 from wsrecorder.net.http_head import END, HttpHead
+from wsrecorder.net.peer import address_text
 from wsrecorder.net.tap_handshake import MOST_HEAD_BYTES, BearerAnswer, answer, forwarded, refused, without_tokens
 from wsrecorder.net.tap_options import TapOptions
 from wsrecorder.net.tap_receiver import Opened, TapReceiver
@@ -56,6 +57,7 @@ class TapConnection:
         tls: How a server behind TLS is checked; None for a plain one.
         gate: Judges its origin and its token.
         is_full: Tells whether another client would be one too many.
+        on_connected: Told when its client is there.
         on_gone: Told when nothing is left of it.
 
     Attributes:
@@ -76,6 +78,7 @@ class TapConnection:
         tls: ssl.SSLContext | None,
         gate: Gate,
         is_full: Callable[[], bool],
+        on_connected: Callable[[TapConnection], None],
         on_gone: Callable[[TapConnection], None],
     ) -> None:
         self._options = options
@@ -83,6 +86,7 @@ class TapConnection:
         self._added = added
         self._now_ns = now_ns
         self._tls = tls
+        self._on_connected = on_connected
         self._on_gone = on_gone
         self._gate = gate
         self._is_full = is_full
@@ -114,6 +118,11 @@ class TapConnection:
         return side
 
     @property
+    def is_pending(self) -> bool:
+        """Whether its client has not said yet what it wants."""
+        return self._state is _State.ASKED
+
+    @property
     def is_open(self) -> bool:
         """Whether frames go by."""
         return self._state is _State.OPEN
@@ -123,6 +132,7 @@ class TapConnection:
     def _client_connected(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._options.access.handshake_timeout_s, self._give_up_on_request)
+        self._on_connected(self)
 
     def _give_up_on_request(self) -> None:
         if self._state is _State.ASKED:
@@ -257,7 +267,7 @@ class TapConnection:
         self._head.clear()
         opened = Opened(
             target=self._request.target,
-            address=_address_text(self.client.transport.get_extra_info("peername")),
+            address=address_text(self.client.transport.get_extra_info("peername")),
             subprotocol=response.get("Sec-WebSocket-Protocol"),
             is_deflated="permessage-deflate" in (response.get("Sec-WebSocket-Extensions") or "").lower(),
         )
@@ -336,11 +346,3 @@ class TapConnection:
 
 def _ignore(data: bytes) -> None:
     """Take what nobody is there for any more."""
-
-
-def _address_text(address: Any) -> str:
-    """Return host and port of a socket address: of two parts for IPv4, of four for IPv6."""
-    match address:
-        case (str() as host, int() as port, *_):
-            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return "somewhere"
