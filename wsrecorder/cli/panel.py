@@ -57,7 +57,7 @@ class RecordPanel:
             rate = (state.messages - self._counts[index]) / interval_s
             self._counts[index] = state.messages
             self._rates[index] += _SMOOTH * (rate - self._rates[index])
-            title = Text(f" {self._options[index].feed.url} ", style="bold")
+            title = Text(f" {self._options[index].feed.shown_url} ", style="bold")
             blocks.append(Panel(_record_block(state, self._rates[index]), title=title, title_align="left"))
         return Group(*blocks, Text("Ctrl-C seals the recording and ends", style="dim"))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wsrecorder.cli import upstream_options
 from wsrecorder.cli.app import app
 from wsrecorder.cli.operating import (
     LogFormat,
@@ -24,7 +25,7 @@ from wsrecorder.cli.operating import (
 )
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
 from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
-from wsrecorder.cli.recording import dialect_of, headers_of, limits_of, max_frame_of
+from wsrecorder.cli.recording import dialect_of, limits_of, max_frame_of
 from wsrecorder.core.dialect import TS_UNITS
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.recorder import Retry
@@ -80,6 +81,13 @@ def record(
     transport: Annotated[
         str, typer.Option(help="websockets, picows (extra fast), or auto: the fastest installed.")
     ] = "auto",
+    header_env: upstream_options.HeaderEnv = None,
+    header_file: upstream_options.HeaderFile = None,
+    query_env: upstream_options.QueryEnv = None,
+    subprotocol_env: upstream_options.SubprotocolEnv = None,
+    ca: upstream_options.Ca = None,
+    client_cert: upstream_options.ClientCert = None,
+    client_key: upstream_options.ClientKey = None,
     metrics: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
     log_format: LogFormatOption = LogFormat.TEXT,
@@ -96,14 +104,22 @@ def record(
 
     if into is not None and len(urls) > 1:
         raise UsageError(f"--into takes one URL, found {len(urls)}", hint="record each URL into a file of its own")
+    upstream = upstream_options.upstream_of(
+        urls, header=header, header_env=header_env, header_file=header_file, query_env=query_env,
+        subprotocol=subprotocol, subprotocol_env=subprotocol_env,
+        ca=ca, client_cert=client_cert, client_key=client_key,
+    )  # fmt: skip
+    tls = upstream.tls()
     options = [
         RecordOptions(
             feed=FeedOptions(
-                url,
-                headers=headers_of(header or []),
+                upstream.url(url),
+                headers=upstream.headers,
                 origin=origin,
-                subprotocols=tuple(subprotocol or ()),
+                subprotocols=upstream.subprotocols,
                 max_frame_bytes=max_frame_of(max_frame),
+                tls=tls,
+                secrets=upstream.secrets,
             ),
             library=library,
             name=name,

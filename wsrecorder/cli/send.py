@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from wsrecorder.cli import upstream_options
 from wsrecorder.cli.app import app
 from wsrecorder.cli.cells import NOTHING, word_cell
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, split_words
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_count, show_number
-from wsrecorder.cli.recording import headers_of
 from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.playhead import parse_speed
@@ -64,6 +64,13 @@ def send(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Show no more differences than this.")] = 20,
     transport: Annotated[str, typer.Option(metavar="auto|websockets|picows", help="What carries it.")] = "auto",
+    header_env: upstream_options.HeaderEnv = None,
+    header_file: upstream_options.HeaderFile = None,
+    query_env: upstream_options.QueryEnv = None,
+    subprotocol_env: upstream_options.SubprotocolEnv = None,
+    ca: upstream_options.Ca = None,
+    client_cert: upstream_options.ClientCert = None,
+    client_key: upstream_options.ClientKey = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> int:
@@ -73,20 +80,27 @@ def send(
     """
     from wsrecorder.net.transport import choose_transport
 
+    upstream = upstream_options.upstream_of(
+        [url], header=header, header_env=header_env, header_file=header_file, query_env=query_env,
+        subprotocol=subprotocol, subprotocol_env=subprotocol_env,
+        ca=ca, client_cert=client_cert, client_key=client_key,
+    )  # fmt: skip
     options = SendOptions(
-        url=url,
+        url=upstream.url(url),
         wait=wait,
         speed=parse_speed(speed),
         match=match,
         timeout_s=parse_duration(timeout) / 1e9,
         conn=conn,
-        headers=headers_of(header or []),
+        headers=upstream.headers,
         origin=origin,
-        subprotocols=None if subprotocol is None else tuple(subprotocol),
+        subprotocols=upstream.subprotocols or None,
         ignore=split_words(ignore) or frozenset(),
         ignore_paths=tuple(ignore_path or ()),
         limit=limit,
         transport=choose_transport(transport),
+        tls=upstream.tls(),
+        secrets=upstream.secrets,
     )
     log_to_stderr(quiet=quiet)
     report = _send(session, library, options)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wsrecorder.cli import access_options
+from wsrecorder.cli import access_options, upstream_options
 from wsrecorder.cli.app import app
 from wsrecorder.cli.operating import (
     LogFormat,
@@ -25,7 +25,7 @@ from wsrecorder.cli.operating import (
 )
 from wsrecorder.cli.options import Json, LibraryOption, Quiet
 from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
-from wsrecorder.cli.recording import dialect_of, headers_of, limits_of, max_frame_of
+from wsrecorder.cli.recording import dialect_of, limits_of, max_frame_of
 from wsrecorder.core.dialect import TS_UNITS
 
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ def tap(
     ts_path: Annotated[str, typer.Option(metavar="PATH", help="Where the sender's time stamp is.")] = "ts",
     ts_unit: Annotated[str, typer.Option(help=f"Its unit: {', '.join(TS_UNITS)}.")] = "ms",
     heartbeat_type: Annotated[str, typer.Option(help="Type of the feed's heartbeats; empty for none.")] = "HEARTBEAT",
+    header_env: upstream_options.HeaderEnv = None,
+    header_file: upstream_options.HeaderFile = None,
+    ca: upstream_options.Ca = None,
+    client_cert: upstream_options.ClientCert = None,
+    client_key: upstream_options.ClientKey = None,
     allow_origin: access_options.AllowOrigin = None,
     auth_token: access_options.AuthToken = None,
     auth_token_env: access_options.AuthTokenEnv = None,
@@ -111,15 +116,21 @@ def tap(
         access_options.certificate_of(cert, key),
         max_clients=max_clients, handshake_timeout=handshake_timeout,
     )  # fmt: skip
+    server = upstream_options.upstream_of(
+        [upstream], header=header, header_env=header_env, header_file=header_file,
+        ca=ca, client_cert=client_cert, client_key=client_key,
+    )  # fmt: skip
     tap_options = TapOptions(
         upstream,
         host=host,
         port=port,
         forward_headers=None if forward_header is None else frozenset(word.lower() for word in forward_header),
-        headers=headers_of(header or []),
+        headers=server.headers,
         deflate=deflate,
         max_frame_bytes=max_frame_of(max_frame),
         access=access,
+        authorities=server.authorities,
+        client_certificate=server.certificate,
     )
     record = RecordOptions(
         feed=FeedOptions(upstream),

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from wsrecorder.core.credentials import HIDDEN
 from wsrecorder.errors import UsageError
 
 __all__ = ["NUMBER", "StandIns", "redact_detail", "redact_query"]
@@ -21,7 +22,6 @@ NUMBER: Final = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 """A number in JSON; leading zeros are let through."""
 
 _HEX_DIGITS: Final = 12
-_REDACTED: Final = "***"  # what the recorder itself puts for credentials
 
 
 class StandIns:
@@ -100,10 +100,10 @@ def redact_query(url: str, names: Iterable[str], stand_ins: StandIns) -> str:
     wanted = {name.lower() for name in names}
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
-    if not any(name.lower() in wanted and value != _REDACTED for name, value in pairs):
+    if not any(name.lower() in wanted and value != HIDDEN for name, value in pairs):
         return url
     pairs = [
-        (name, stand_ins.of(value) if name.lower() in wanted and value != _REDACTED else value) for name, value in pairs
+        (name, stand_ins.of(value) if name.lower() in wanted and value != HIDDEN else value) for name, value in pairs
     ]
     return urlunsplit(parts._replace(query=urlencode(pairs, safe="*", quote_via=quote)))
 

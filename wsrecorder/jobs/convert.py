@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from wsrecorder.core.credentials import redact_url
 from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.event import Event, Kind
 from wsrecorder.errors import SessionError, UsageError
@@ -24,7 +25,7 @@ from wsrecorder.jobs.placing import Placing
 from wsrecorder.jobs.progress import OnProgress, Progress, unwatched
 from wsrecorder.jobs.staging import staging
 from wsrecorder.store.library import safe_name
-from wsrecorder.store.manifest import Health, Identity, Manifest, redact_url
+from wsrecorder.store.manifest import Health, Identity, Manifest
 
 __all__ = [
     "ExportOptions",

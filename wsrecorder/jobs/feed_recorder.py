@@ -23,7 +23,7 @@ from wsrecorder.jobs.session_ends import begin_recording, seal_recording
 from wsrecorder.jobs.space import until_low
 from wsrecorder.net.feed import connect_feed
 from wsrecorder.net.transport import Closed, Link
-from wsrecorder.store.manifest import Health, redact_url
+from wsrecorder.store.manifest import Health
 from wsrecorder.store.recording import Recording
 
 __all__ = ["FeedRecorder"]
@@ -63,6 +63,7 @@ class FeedRecorder:
     def on_open(self, subprotocol: str | None, is_deflated: bool) -> None:
         """Mark that a connection is open."""
         now_ns = self._now_ns()
+        subprotocol = self.options.feed.shown_subprotocol(subprotocol)
         if self._recorder.connections == 0:
             self._recorder.started_ns = now_ns
             self._subprotocol = subprotocol
@@ -276,7 +277,7 @@ class FeedRecorder:
 
     @property
     def _shown_url(self) -> str:
-        return redact_url(self.options.feed.url)
+        return self.options.feed.shown_url
 
     @property
     def vitals(self) -> RecordingVitals:

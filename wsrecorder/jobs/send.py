@@ -23,7 +23,6 @@ from wsrecorder.jobs.rule_book import matching_of
 from wsrecorder.jobs.send_options import AnswerDifference, ConnectionReport, SendOptions, SendReport, WaitFor
 from wsrecorder.net.feed import connect_feed
 from wsrecorder.net.transport import Closed, FeedOptions, Link, Receiver
-from wsrecorder.store.manifest import redact_url
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import Store
 
@@ -91,7 +90,9 @@ async def send_session(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return SendReport(redact_url(options.url), store.manifest().identity.id, reports)
+    return SendReport(
+        FeedOptions(options.url, secrets=options.secrets).shown_url, store.manifest().identity.id, reports
+    )
 
 
 class _Talk:
@@ -132,7 +133,7 @@ class _Talk:
         offered = options.subprotocols if options.subprotocols is not None else tuple(filter(None, [subprotocol]))
         feed = FeedOptions(
             options.url, headers=options.headers, origin=options.origin, subprotocols=offered,
-            open_timeout_s=options.timeout_s,
+            open_timeout_s=options.timeout_s, tls=options.tls, secrets=options.secrets,
         )  # fmt: skip
         link = await connect(feed, self, options.transport)
         watching = asyncio.create_task(self._watch(link))

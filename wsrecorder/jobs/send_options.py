@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,21 +43,25 @@ class SendOptions:
         ignore_paths: Paths that are not compared.
         limit: How many differences are told one by one for each connection; all are counted.
         transport: ``websockets`` or ``picows``.
+        tls: How a server behind ``wss://`` is checked, and what it is shown; None checks by the system's authorities.
+        secrets: What is shown nowhere, beside what looks secret in the URL.
     """
 
-    url: str
+    url: str = field(repr=False)
     wait: WaitFor = WaitFor.ANSWERS
     speed: float = 1.0
     match: str = "json"
     timeout_s: float = 10.0
     conn: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     origin: str | None = None
     subprotocols: tuple[str, ...] | None = None
     ignore: frozenset[str] = frozenset()
     ignore_paths: tuple[str, ...] = ()
     limit: int = 20
     transport: str = "websockets"
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

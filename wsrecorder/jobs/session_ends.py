@@ -16,7 +16,7 @@ from wsrecorder.errors import WsrecError
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
 from wsrecorder.jobs.space import refuse_full_disk
 from wsrecorder.store.library import Library, new_id
-from wsrecorder.store.manifest import Health, Identity, redact_url
+from wsrecorder.store.manifest import Health, Identity
 from wsrecorder.store.recording import Recording
 from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
 
@@ -46,17 +46,17 @@ def begin_recording(
     """
     name = options.session_name
     refuse_full_disk(options.library if options.into is None else options.into, options.min_free_bytes)
-    url, continues = options.feed.url, None
+    url, continues = options.feed.shown_url, None
     if options.into is None:
-        continues = Library(options.library).predecessor(name, redact_url(url))
+        continues = Library(options.library).predecessor(name, url)
         session_id, path = Library(options.library).create(name, started_ns)
     else:
         session_id, path = new_id(name, started_ns), options.into
     identity = Identity(
         id=session_id,
         name=name,
-        feed=redact_url(url),
-        path=urlsplit(url).path or "/",
+        feed=url,
+        path=urlsplit(options.feed.url).path or "/",
         dialect=options.dialect,
         started_ns=started_ns,
         subprotocol=subprotocol,
@@ -69,7 +69,7 @@ def begin_recording(
         sink = ParquetSink(path, identity, options.limits, sync=options.sync)
     else:
         sink = DuckDbSink(path, identity)
-    _LOG.info("%s: recording into %s", redact_url(url), path, extra={"feed": redact_url(url), "session": identity.id})
+    _LOG.info("%s: recording into %s", url, path, extra={"feed": url, "session": identity.id})
     return Recording(sink, EnvelopeReader(options.dialect), on_drained, now_ns)
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from wsrecorder.clock import Clock
+from wsrecorder.core.credentials import redact_url
 from wsrecorder.core.event import Batch, Direction
 from wsrecorder.core.tap_recorder import TapRecorder
 from wsrecorder.errors import WsrecError
@@ -25,7 +26,7 @@ from wsrecorder.jobs.tap_options import TapClient, TapJobOptions, TapState, TapS
 from wsrecorder.net.tap import Tap
 from wsrecorder.net.tap_receiver import Opened
 from wsrecorder.net.transport import Closed
-from wsrecorder.store.manifest import Health, redact_url
+from wsrecorder.store.manifest import Health
 from wsrecorder.store.recording import Recording
 
 __all__ = ["TapJob", "tap"]
@@ -227,12 +228,12 @@ class TapJob:
         """How it stands now."""
         recording = self._recording
         return TapState(
-            url=self._tap.url,
+            url=redact_url(self._tap.url),
             clients=[
                 TapClient(
                     conn=tunnel.conn,
                     address=tunnel.opened.address,
-                    target=tunnel.opened.target,
+                    target=redact_url(tunnel.opened.target),
                     messages_in=tunnel.from_server.messages,
                     messages_out=tunnel.to_server.messages,
                     waiting_bytes=connection.client.waiting_bytes,

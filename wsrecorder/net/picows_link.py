@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import unquote_to_bytes, urlsplit, urlunsplit
 
 import picows
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -177,6 +179,11 @@ async def open_link(options: FeedOptions, receiver: Receiver) -> PicowsLink:
         FeedError: It cannot be reached or refuses.
     """
     headers = list(options.headers.items())
+    parts = urlsplit(options.url)
+    user, at, netloc = parts.netloc.rpartition("@")
+    if at and "authorization" not in {name.lower() for name, _ in headers}:  # picows does not look at it
+        headers.append(("Authorization", f"Basic {b64encode(unquote_to_bytes(user)).decode()}"))
+    headers_of_ours = bool(headers)
     if options.origin is not None:
         headers.append(("Origin", options.origin))
     if options.subprotocols:
@@ -186,7 +193,10 @@ async def open_link(options: FeedOptions, receiver: Receiver) -> PicowsLink:
     try:
         _, link = await picows.ws_connect(
             lambda request, response: PicowsLink(options, receiver, response),
-            options.url,
+            urlunsplit(parts._replace(netloc=netloc)),
+            ssl_context=options.tls,
+            # It would take every header along to wherever it is sent.
+            max_redirects=0 if headers_of_ours else 5,
             websocket_handshake_timeout=options.open_timeout_s,
             enable_auto_ping=True,
             auto_ping_idle_timeout=PING_INTERVAL_S,

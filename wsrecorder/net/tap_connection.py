@@ -19,15 +19,24 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
+from wsrecorder.core.credentials import redact_url
 from wsrecorder.core.distribution import Distribution
 from wsrecorder.net.auth import Gate, Refusal
 from wsrecorder.net.http_head import END, HttpHead
-from wsrecorder.net.peer import address_text
-from wsrecorder.net.tap_handshake import MOST_HEAD_BYTES, BearerAnswer, answer, forwarded, refused, without_tokens
+from wsrecorder.net.tap_handshake import (
+    MOST_HEAD_BYTES,
+    BearerAnswer,
+    answer,
+    forwarded,
+    opened_by,
+    refused,
+    without_tokens,
+)
 from wsrecorder.net.tap_options import TapOptions
-from wsrecorder.net.tap_receiver import Opened, TapReceiver
+from wsrecorder.net.tap_receiver import TapReceiver
 from wsrecorder.net.tap_side import Hold, Side
 from wsrecorder.net.tap_tunnel import TapTunnel
+from wsrecorder.net.tls_trouble import tls_trouble
 
 __all__ = ["TapConnection"]
 
@@ -191,7 +200,7 @@ class TapConnection:
         except TimeoutError:
             self._away(504, "Gateway Timeout", f"did not answer within {options.open_timeout_s:g} s")
         except ssl.SSLError as exc:
-            self._away(502, "Bad Gateway", f"cannot be trusted: TLS failed: {exc.reason or exc}")
+            self._away(502, "Bad Gateway", f"cannot be trusted: {tls_trouble(exc)[0]}")
         except OSError as exc:
             self._away(502, "Bad Gateway", f"cannot be reached: {exc.strerror or exc}")
 
@@ -244,7 +253,7 @@ class TapConnection:
     def _refuse(self, status: int) -> None:
         assert self._request is not None
         self.refused = status
-        _LOG.warning("the server refused %s with HTTP %d", self._request.target, status)
+        _LOG.warning("the server refused %s with HTTP %d", redact_url(self._request.target), status)
         self._go_plain()
 
     def _go_plain(self) -> None:
@@ -265,12 +274,7 @@ class TapConnection:
         assert self._request is not None
         self._state = _State.OPEN
         self._head.clear()
-        opened = Opened(
-            target=self._request.target,
-            address=address_text(self.client.transport.get_extra_info("peername")),
-            subprotocol=response.get("Sec-WebSocket-Protocol"),
-            is_deflated="permessage-deflate" in (response.get("Sec-WebSocket-Extensions") or "").lower(),
-        )
+        opened = opened_by(self._request, response, self.client.transport.get_extra_info("peername"))
         self.tunnel = TapTunnel(
             self.client,
             self.server,

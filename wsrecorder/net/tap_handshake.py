@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Collection, Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from wsrecorder.core.credentials import redact_subprotocol
 from wsrecorder.net.auth import BEARER, CHALLENGE, Refusal, without_token
 from wsrecorder.net.http_head import END, HttpHead
 from wsrecorder.net.inflater import Inflater
+from wsrecorder.net.peer import address_text
 from wsrecorder.net.tap_options import TapOptions
+from wsrecorder.net.tap_receiver import Opened
 
-__all__ = ["MOST_HEAD_BYTES", "BearerAnswer", "answer", "forwarded", "inflater", "refused", "without_tokens"]
+__all__ = [
+    "MOST_HEAD_BYTES",
+    "BearerAnswer",
+    "answer",
+    "forwarded",
+    "inflater",
+    "refused",
+    "without_tokens",
+]
 
 _DEFLATE: Final = "permessage-deflate"
 
@@ -134,6 +145,23 @@ def inflater(response: HttpHead, *, from_server: bool, max_bytes: int) -> Inflat
         return None
     side = "server" if from_server else "client"
     return Inflater(keeps_context=f"{side}_no_context_takeover" not in agreed, max_bytes=max_bytes)
+
+
+def opened_by(request: HttpHead, response: HttpHead, peer: Any) -> Opened:
+    """Return what a handshake opened.
+
+    Args:
+        request: What the client asked for.
+        response: The server's answer.
+        peer: Where the client is, as its socket says.
+    """
+    offered = [word.strip() for word in (request.get("Sec-WebSocket-Protocol") or "").split(",")]
+    return Opened(
+        target=request.target,
+        address=address_text(peer),
+        subprotocol=redact_subprotocol(response.get("Sec-WebSocket-Protocol"), offered),
+        is_deflated=_DEFLATE in (response.get("Sec-WebSocket-Extensions") or "").lower(),
+    )
 
 
 def answer(status: int, phrase: str, text: str, headers: Mapping[str, str] | None = None) -> bytes:

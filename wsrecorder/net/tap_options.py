@@ -39,11 +39,11 @@ class TapOptions:
         UsageError: The URL is not that of a WebSocket, or there is no such port.
     """
 
-    upstream: str
+    upstream: str = field(repr=False)
     host: str = "127.0.0.1"
     port: int = 8001
     forward_headers: frozenset[str] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     deflate: bool = True
     max_frame_bytes: int = 64 << 20
     buffer_bytes: int = 1 << 20

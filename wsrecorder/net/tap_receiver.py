@@ -18,7 +18,7 @@ class Opened:
     Attributes:
         target: Path and query that the client asked for.
         address: Host and port it came from.
-        subprotocol: The subprotocol that the server chose.
+        subprotocol: The subprotocol that the server chose, hidden where it is a token.
         is_deflated: Whether permessage-deflate was negotiated.
     """
 

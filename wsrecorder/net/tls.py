@@ -33,6 +33,10 @@ class Certificate:
             # Asked for a passphrase, OpenSSL would read it from the terminal, and wait there.
             context.load_cert_chain(self.cert, self.key, password=lambda: "")
         except ssl.SSLError as exc:
+            if exc.reason == "KEY_VALUES_MISMATCH":
+                raise UsageError(
+                    f"{self.key} is not the key of {self.cert}", hint="give a certificate and its own private key"
+                ) from None
             raise UsageError(
                 f"{self.cert} and {self.key} cannot be used for TLS: {exc.reason or exc}",
                 hint="give a certificate and its own private key, both PEM, the key without a passphrase",

@@ -8,11 +8,13 @@ one over ``websockets``, one over ``picows`` (extra ``fast``), chosen when it is
 from __future__ import annotations
 
 import importlib.util
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from wsrecorder.core.credentials import HIDDEN, hide, redact_subprotocol, redact_url
 from wsrecorder.core.event import Opcode
 from wsrecorder.errors import UsageError
 
@@ -42,34 +44,69 @@ class FeedOptions:
         max_frame_bytes: Largest message accepted.
         open_timeout_s: How long connecting and the handshake may take.
         deflate: Whether to offer permessage-deflate.
+        tls: How a server behind ``wss://`` is checked, and what it is shown; None checks by the system's authorities.
+        secrets: What is hidden wherever the URL or a subprotocol is shown or kept, beside what looks secret in them.
 
     Raises:
         UsageError: The URL is not that of a WebSocket.
     """
 
-    url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     origin: str | None = None
-    subprotocols: tuple[str, ...] = ()
+    subprotocols: tuple[str, ...] = field(default=(), repr=False)
     max_frame_bytes: int = 64 << 20
     open_timeout_s: float = 10.0
     deflate: bool = True
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("ws", "wss") or not parts.hostname:
-            found = f"scheme {parts.scheme!r}" if parts.scheme else "no scheme"
+        hint = "write it as ws://localhost:8000/ws/"
+        try:
+            parts = urlsplit(self.url)
+            host = parts.hostname
+        except ValueError:  # brackets in the wrong places
+            raise UsageError(f"{self._shown_whatever!r} is no URL", hint=hint) from None
+        if parts.scheme not in ("ws", "wss") or not host:
+            found = f"scheme {redact_url(parts.scheme)!r}" if parts.scheme else "no scheme"
             raise UsageError(
-                f"{self.url!r} is not a WebSocket URL: it has {found if parts.hostname else 'no host'},"
+                f"{self._shown_whatever!r} is not a WebSocket URL: it has {found if host else 'no host'},"
                 " expected ws:// or wss:// and a host",
-                hint="write it as ws://localhost:8000/ws/",
+                hint=hint,
             )
         try:
             _ = parts.port
         except ValueError:
             raise UsageError(
-                f"{self.url!r} has no valid port", hint="write it as ws://localhost:8000/ws/, ports go up to 65535"
+                f"{self._shown_whatever!r} has no valid port", hint=f"{hint}, ports go up to 65535"
             ) from None
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the feed is reached over TLS."""
+        return urlsplit(self.url).scheme == "wss"
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without credentials: what is kept, logged and shown."""
+        return hide(redact_url(self.url), self.secrets)
+
+    def shown_subprotocol(self, chosen: str | None) -> str | None:
+        """Return the subprotocol that the server chose, unless it is a token."""
+        shown = redact_subprotocol(chosen, self.subprotocols)
+        return None if shown is None else hide(shown, self.secrets)
+
+    @property
+    def _shown_whatever(self) -> str:
+        """The same of what is no URL: a password may hold what else ends the host, so all before the last @ goes."""
+        before, at, _ = self.url.rpartition("@")
+        if not at:
+            return self.shown_url
+        scheme, slashes, _ = before.partition("://")
+        return hide(
+            redact_url(f"{scheme + slashes if slashes else ''}{HIDDEN}@{self.url[len(before) + 1 :]}"), self.secrets
+        )
 
 
 @dataclass(frozen=True, slots=True)

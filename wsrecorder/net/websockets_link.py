@@ -12,6 +12,7 @@ from websockets.frames import Opcode as WireOpcode
 from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.typing import Origin, Subprotocol
+from websockets.uri import parse_uri
 
 from wsrecorder.core.event import Opcode
 from wsrecorder.errors import FeedError
@@ -112,6 +113,21 @@ class WebsocketsLink:
         self._connection.transport.abort()
 
 
+class _Connect(connect):
+    """Connects, and takes no credentials to another server.
+
+    The library strips the best known headers where a redirect leads elsewhere; others, such as X-Api-Key, it does not.
+    """
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        before, found = self.ws_uri, super().process_redirect(exc)
+        if isinstance(found, str) and self.additional_headers:
+            after = parse_uri(found)
+            if (before.secure, before.host, before.port) != (after.secure, after.host, after.port):
+                return exc
+        return found
+
+
 async def open_link(options: FeedOptions, receiver: Receiver) -> WebsocketsLink:
     """Connect to a feed.
 
@@ -122,8 +138,9 @@ async def open_link(options: FeedOptions, receiver: Receiver) -> WebsocketsLink:
     Raises:
         FeedError: It cannot be reached or refuses.
     """
+    checked: dict[str, Any] = {"ssl": options.tls} if options.is_secure and options.tls is not None else {}
     try:
-        connection = await connect(
+        connection = await _Connect(
             options.url,
             origin=None if options.origin is None else Origin(options.origin),
             subprotocols=[Subprotocol(name) for name in options.subprotocols] or None,
@@ -134,6 +151,7 @@ async def open_link(options: FeedOptions, receiver: Receiver) -> WebsocketsLink:
             ping_timeout=PING_TIMEOUT_S,
             close_timeout=_CLOSE_TIMEOUT_S,
             max_size=options.max_frame_bytes,
+            **checked,
             create_connection=partial(_Connection, receiver=receiver),  # type: ignore[arg-type]
         )
     except (TimeoutError, OSError, WebSocketException, ValueError) as exc:

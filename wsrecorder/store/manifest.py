@@ -7,12 +7,10 @@ so that a session without a manifest is still readable.
 from __future__ import annotations
 
 import json
-import re
 import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 import pyarrow as pa
@@ -25,7 +23,7 @@ from wsrecorder.store import disk
 from wsrecorder.store.schema import FORMAT_VERSION, check_version
 from wsrecorder.store.segment import SegmentInfo
 
-__all__ = ["MANIFEST_NAME", "OTHER_TYPES", "Health", "Identity", "Manifest", "Origin", "Tally", "redact_url"]
+__all__ = ["MANIFEST_NAME", "OTHER_TYPES", "Health", "Identity", "Manifest", "Origin", "Tally"]
 
 MANIFEST_NAME: Final = "session.json"
 
@@ -282,21 +280,3 @@ def _canonical(content: dict[str, Any]) -> bytes:
 
 def _crc32(content: bytes) -> str:
     return f"{zlib.crc32(content):08x}"
-
-
-_SECRET = re.compile(r"key|token|secret|passw|auth|sign|credential|jwt|session", re.IGNORECASE)
-
-
-def redact_url(url: str) -> str:
-    """Return a URL without its credentials: user and password, and what looks secret in the query."""
-    parts = urlsplit(url)
-    netloc = parts.netloc
-    if "@" in netloc:
-        netloc = "***@" + netloc.rpartition("@")[2]
-    query = parts.query
-    if _SECRET.search(query):
-        pairs: list[tuple[str, Any]] = parse_qsl(query, keep_blank_values=True)
-        query = urlencode(
-            [(key, "***" if _SECRET.search(key) else value) for key, value in pairs], safe="*", quote_via=quote
-        )
-    return urlunsplit(parts._replace(netloc=netloc, query=query))
