@@ -36,7 +36,7 @@ from wsrecorder.net.tap_options import TapOptions
 from wsrecorder.net.tap_receiver import TapReceiver
 from wsrecorder.net.tap_side import Hold, Side
 from wsrecorder.net.tap_tunnel import TapTunnel
-from wsrecorder.net.tls_trouble import tls_trouble
+from wsrecorder.net.tls_trouble import why_away
 
 __all__ = ["TapConnection"]
 
@@ -199,10 +199,8 @@ class TapConnection:
                 )
         except TimeoutError:
             self._away(504, "Gateway Timeout", f"did not answer within {options.open_timeout_s:g} s")
-        except ssl.SSLError as exc:
-            self._away(502, "Bad Gateway", f"cannot be trusted: {tls_trouble(exc)[0]}")
         except OSError as exc:
-            self._away(502, "Bad Gateway", f"cannot be reached: {exc.strerror or exc}")
+            self._away(502, "Bad Gateway", why_away(exc))
 
     def _away(self, status: int, phrase: str, what: str) -> None:
         where = f"{self._options.upstream_host}:{self._options.upstream_port}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
-__all__ = ["tls_trouble"]
+__all__ = ["tls_trouble", "why_away"]
 
 _UNKNOWN: Final = "its certificate is of an authority that is not known here"
 _WITH_CA: Final = "name the authority's certificate with --ca, if you trust it"
@@ -44,3 +44,10 @@ def tls_trouble(exc: ssl.SSLError) -> tuple[str, str]:
         if alert in reason:
             return words
     return f"TLS failed: {reason}", "check the certificate, or use ws:// for plain"
+
+
+def why_away(exc: OSError) -> str:
+    """Return why a server cannot be had, to stand behind its name."""
+    if isinstance(exc, ssl.SSLError):
+        return f"cannot be trusted: {tls_trouble(exc)[0]}"
+    return f"cannot be reached: {exc.strerror or exc}"
