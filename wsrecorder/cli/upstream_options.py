@@ -18,9 +18,7 @@ from wsrecorder.core.credentials import is_secret_name
 from wsrecorder.errors import UsageError
 
 if TYPE_CHECKING:
-    import ssl
-
-    from wsrecorder.net.tls import Certificate
+    from wsrecorder.net.tls import Certificate, TlsContext
 
 __all__ = [
     "Ca",
@@ -113,7 +111,7 @@ class Upstream:
         added = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in self.queries)
         return urlunsplit(parts._replace(query=f"{parts.query}&{added}" if parts.query else added))
 
-    def tls(self) -> ssl.SSLContext | None:
+    def tls(self) -> TlsContext | None:
         """Return how servers are checked; None is by the system's authorities, showing nothing.
 
         Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from wsrecorder.core.alignment import Outcome
 from wsrecorder.core.likeness import ABSENT, Change
+from wsrecorder.net.tls import TlsContext
 
 __all__ = ["AnswerDifference", "ConnectionReport", "SendOptions", "SendReport", "WaitFor"]
 
@@ -60,7 +60,7 @@ class SendOptions:
     ignore_paths: tuple[str, ...] = ()
     limit: int = 20
     transport: str = "websockets"
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    tls: TlsContext | None = field(default=None, repr=False)
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from wsrecorder.errors import UsageError
 
-__all__ = ["Certificate", "client_context", "server_context"]
+__all__ = ["Certificate", "TlsContext", "client_context", "server_context"]
+
+TlsContext: TypeAlias = ssl.SSLContext
+"""How TLS is spoken, for whoever only hands it on."""
 
 
 @dataclass(frozen=True, slots=True)
