@@ -21,6 +21,7 @@ __all__ = [
     "answer",
     "forwarded",
     "inflater",
+    "opened_by",
     "refused",
     "without_tokens",
 ]
