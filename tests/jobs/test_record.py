@@ -13,7 +13,7 @@ from websockets.frames import Frame
 from websockets.frames import Opcode as WireOpcode
 
 from wsrecorder.analysis.session import Session, open_session
-from wsrecorder.clock import SystemClock
+from wsrecorder.clock import SystemClock, VirtualClock
 from wsrecorder.core.dialect import Dialect
 from wsrecorder.core.event import Event, Kind
 from wsrecorder.core.recorder import Limits, Retry
@@ -447,3 +447,28 @@ async def test_a_recorder_that_is_started_again_continues_its_session(options: R
     assert second.path is not None
     assert not first.manifest.identity.continues
     assert open_session(second.path).info.continues == first.manifest.identity.id
+
+
+async def test_no_frame_waits_longer_for_its_sync_than_the_interval(options: RecordOptions) -> None:
+    async def handler(websocket: ServerConnection) -> None:
+        await asks.wait()
+        await websocket.send("x")
+        await websocket.wait_closed()
+
+    asks, stop = asyncio.Event(), asyncio.Event()
+    clock = VirtualClock(is_jumping=False)
+    async with serve(handler, "127.0.0.1", 0) as server, asyncio.timeout(30):
+        port = server.sockets[0].getsockname()[1]
+        recorder = FeedRecorder(to(options, f"ws://127.0.0.1:{port}/ws/"), clock)
+        running = asyncio.create_task(recorder.run(stop))
+        await until(lambda: recorder.state.path is not None and clock.sleepers > 0)
+        clock.advance(1_000_000)  # it comes when the ticker has just looked
+        asks.set()
+        await until(lambda: recorder.state.messages == 1)
+        for _ in range(2):  # 99 ms, two ticks
+            clock.advance(49_500_000)
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            await until(lambda: recorder.state.size_bytes == 1)
+        stop.set()
+        await running

@@ -195,7 +195,7 @@ class FeedRecorder:
             now_ns = self._now_ns()
             late_ms = (now_ns - due_ns) / 1e6
             self._health.longest_stall_ms = max(self._health.longest_stall_ms, round(late_ms, 3))
-            if self._recorder.is_due(now_ns):
+            if self._recorder.is_due(now_ns + _TICK_NS):  # at the next tick it would be too late
                 self._flush()
             silent_ns = now_ns - self._recorder.last_frame_ns
             # A reader that waits for the disk hears nothing either: that is no stall of the feed.

@@ -170,7 +170,7 @@ class TapJob:
             now_ns = self._clock.now_ns()
             late_ms = round((now_ns - due_ns) / 1e6, 3)
             self._health.longest_stall_ms = max(self._health.longest_stall_ms, late_ms)
-            if self._recorder.is_due(now_ns):
+            if self._recorder.is_due(now_ns + _TICK_NS):  # at the next tick it would be too late
                 self._flush()
             if duration_ns is not None and now_ns - began_ns >= duration_ns:
                 self._stop.set()
