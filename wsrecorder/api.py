@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from secrets import token_bytes
 
 from wsrecorder.analysis.session import Session
 from wsrecorder.clock import Clock, SystemClock, VirtualClock
@@ -15,6 +16,8 @@ from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.event import Kind
 from wsrecorder.core.moment import parse_moment
 from wsrecorder.core.recorder import Limits, Retry
+from wsrecorder.core.redaction_rules import RedactionRules
+from wsrecorder.core.stand_ins import StandIns
 from wsrecorder.errors import UsageError
 from wsrecorder.jobs.play import Play, PlayOptions
 from wsrecorder.jobs.record import record_feeds
@@ -44,6 +47,8 @@ async def record(
     reconnect: str | float = "5s",
     stall: str | float = "90s",
     dialect: Dialect = ENGINE,
+    redact: Iterable[str] = (),
+    redact_secret: bytes | None = None,
 ) -> Session:
     """Record every frame of a live feed until a limit is reached, ``stop`` is set, or the task is cancelled.
 
@@ -64,6 +69,8 @@ async def record(
         reconnect: Wait before reconnecting, seconds or text; 0 ends the recording instead.
         stall: Silence that counts as a lost connection, seconds or text; 0 is never.
         dialect: How the feed's envelopes are read.
+        redact: Paths of values that are replaced before anything is written, such as ``data.account.key``.
+        redact_secret: What their stand-ins are made by; None takes a new one, and nobody can tell them then.
 
     Returns:
         The sealed session.
@@ -77,6 +84,7 @@ async def record(
     duration_ns = None if duration is None else duration_ns_of(duration)
     if duration_ns == 0 or (max_events is not None and max_events < 1):
         raise UsageError("a recording of nothing was asked for", hint="give a duration above 0, and max_events from 1")
+    paths = tuple(dict.fromkeys(redact))
     options = RecordOptions(
         feed=FeedOptions(url, headers=headers or {}, origin=origin, subprotocols=tuple(subprotocols)),
         library=library_path(library),
@@ -87,6 +95,7 @@ async def record(
         stall_s=duration_ns_of(stall) / 1e9,
         limits=Limits(max_events=max_events, duration_ns=duration_ns),
         dialect=dialect,
+        redaction=RedactionRules(paths, StandIns(redact_secret or token_bytes(32))) if paths else None,
         transport=choose_transport(),
         tool=f"wsrecorder {version('wsrecorder')}",
     )

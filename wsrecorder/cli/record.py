@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wsrecorder.cli import upstream_options
+from wsrecorder.cli import redaction_options, upstream_options
 from wsrecorder.cli.app import app
 from wsrecorder.cli.operating import (
     LogFormat,
@@ -85,9 +85,14 @@ def record(
     header_file: upstream_options.HeaderFile = None,
     query_env: upstream_options.QueryEnv = None,
     subprotocol_env: upstream_options.SubprotocolEnv = None,
+    send_env: upstream_options.SendEnv = None,
     ca: upstream_options.Ca = None,
     client_cert: upstream_options.ClientCert = None,
     client_key: upstream_options.ClientKey = None,
+    redact: redaction_options.Redact = None,
+    redact_secret_env: redaction_options.SecretEnv = None,
+    redact_secret_file: redaction_options.SecretFile = None,
+    redact_keep_shape: redaction_options.KeepShape = False,
     metrics: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
     log_format: LogFormatOption = LogFormat.TEXT,
@@ -109,7 +114,8 @@ def record(
         subprotocol=subprotocol, subprotocol_env=subprotocol_env,
         ca=ca, client_cert=client_cert, client_key=client_key,
     )  # fmt: skip
-    tls = upstream.tls()
+    tls, texts = upstream.tls(), (*(send or ()), *upstream_options.texts_of(send_env))
+    redaction = redaction_options.rules_of(redact, redact_secret_env, redact_secret_file, keep_shape=redact_keep_shape)
     options = [
         RecordOptions(
             feed=FeedOptions(
@@ -124,7 +130,7 @@ def record(
             library=library,
             name=name,
             into=into,
-            send=tuple(send or ()),
+            send=texts,
             retry=Retry(parse_duration(reconnect) / 1e9, parse_duration(reconnect_max) / 1e9),
             stall_s=parse_duration(stall) / 1e9,
             limits=limits_of(rotate, max_events, duration),
@@ -132,6 +138,7 @@ def record(
             min_free_bytes=parse_size(min_free),
             dialect=dialect_of(type_path, ts_path, ts_unit, heartbeat_type),
             transport=choose_transport(transport),
+            redaction=redaction,
             tool=f"wsrecorder {version('wsrecorder')}",
         )
         for url in urls
@@ -185,6 +192,8 @@ def _report(outcomes: list[Outcome], *, as_json: bool) -> int:
                 f"recorded {show_number(facts.messages, 'message')} ({show_bytes(facts.size_bytes)}) in "
                 f"{facts.last_elapsed_ns / 1e9:.1f} s, {show_number(facts.gaps, 'gap')}, into {outcome.path}"
             )
+        if not as_json and outcome.manifest is not None and outcome.manifest.redacted:
+            redaction_options.say_redacted(outcome.manifest.redacted)
         if outcome.error is not None:
             print_error(outcome.error.message, outcome.error.hint)
     return next((outcome.error.exit_code for outcome in outcomes if outcome.error is not None), 0)
@@ -210,6 +219,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
             "sealed": manifest.sealed,
             "longest_stall_ms": manifest.health.longest_stall_ms,
             "paused_ms": manifest.health.paused_ms,
+            "redacted": manifest.redacted or {},
         }
     facts["error"] = None if error is None else {"message": error.message, "hint": error.hint}
     return facts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wsrecorder.cli import access_options, upstream_options
+from wsrecorder.cli import access_options, redaction_options, upstream_options
 from wsrecorder.cli.app import app
 from wsrecorder.cli.operating import (
     LogFormat,
@@ -82,6 +82,10 @@ def tap(
     ca: upstream_options.Ca = None,
     client_cert: upstream_options.ClientCert = None,
     client_key: upstream_options.ClientKey = None,
+    redact: redaction_options.Redact = None,
+    redact_secret_env: redaction_options.SecretEnv = None,
+    redact_secret_file: redaction_options.SecretFile = None,
+    redact_keep_shape: redaction_options.KeepShape = False,
     allow_origin: access_options.AllowOrigin = None,
     auth_token: access_options.AuthToken = None,
     auth_token_env: access_options.AuthTokenEnv = None,
@@ -132,6 +136,7 @@ def tap(
         authorities=server.authorities,
         client_certificate=server.certificate,
     )
+    redaction = redaction_options.rules_of(redact, redact_secret_env, redact_secret_file, keep_shape=redact_keep_shape)
     record = RecordOptions(
         feed=FeedOptions(upstream),
         library=library,
@@ -140,6 +145,7 @@ def tap(
         limits=limits_of(rotate, max_events, duration),
         sync=sync,
         dialect=dialect_of(type_path, ts_path, ts_unit, heartbeat_type),
+        redaction=redaction,
         tool=f"wsrecorder {version('wsrecorder')}",
     )
     served = metrics_options("tap", metrics, metrics_host, quiet=quiet)
@@ -197,6 +203,8 @@ def _report(summary: TapSummary, *, as_json: bool) -> int:
         )
         if added["p50"] is not None:
             say(f"added latency p50 {added['p50']:.3f} ms, p99 {added['p99']:.3f} ms, max {added['max']:.3f} ms")
+    if not as_json and outcome.manifest is not None and outcome.manifest.redacted:
+        redaction_options.say_redacted(outcome.manifest.redacted)
     if outcome.error is not None:
         print_error(outcome.error.message, outcome.error.hint)
         return outcome.error.exit_code
@@ -229,6 +237,7 @@ def _facts(summary: TapSummary) -> dict[str, Any]:
             "sealed": manifest.sealed,
             "longest_stall_ms": manifest.health.longest_stall_ms,
             "paused_ms": manifest.health.paused_ms,
+            "redacted": manifest.redacted or {},
         }
     facts["error"] = None if error is None else {"message": error.message, "hint": error.hint}
     return facts

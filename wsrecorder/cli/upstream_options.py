@@ -27,9 +27,10 @@ __all__ = [
     "HeaderEnv",
     "HeaderFile",
     "QueryEnv",
+    "SendEnv",
     "SubprotocolEnv",
     "Upstream",
-    "certificate_of",
+    "texts_of",
     "upstream_of",
 ]
 
@@ -72,6 +73,13 @@ QueryEnv = Annotated[
     typer.Option(
         "--query-env", metavar="'NAME=VARIABLE'", rich_help_panel=_PANEL,
         help="Value in the URL's query that an environment variable holds. Repeatable.",
+    ),
+]  # fmt: skip
+SendEnv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--send-env", metavar="VARIABLE", rich_help_panel=_PANEL,
+        help="Send the text that an environment variable holds after each connect, after those of --send. Repeatable.",
     ),
 ]  # fmt: skip
 SubprotocolEnv = Annotated[
@@ -165,6 +173,18 @@ def upstream_of(
         certificate=certificate_of(client_cert, client_key),
         secrets=frozenset(word for word in words if len(word) >= _SHORT and word.lower() not in _SCHEMES),
     )
+
+
+def texts_of(variables: Sequence[str] | None) -> tuple[str, ...]:
+    """Return texts that environment variables hold.
+
+    Raises:
+        UsageError: One is not set, or is no text.
+    """
+    try:
+        return tuple(from_variable(variable).decode() for variable in variables or ())
+    except UnicodeDecodeError:
+        raise UsageError("what was to be sent as text is not UTF-8", hint="check the variables of --send-env") from None
 
 
 def _values(option: str, pairs: Sequence[str] | None, read: Callable[[str], str]) -> list[tuple[str, str]]:

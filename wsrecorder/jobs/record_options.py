@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.recorder import Limits, Retry
+from wsrecorder.core.redaction_rules import RedactionRules
 from wsrecorder.errors import UsageError, WsrecError
 from wsrecorder.net.transport import FeedOptions
 from wsrecorder.store.library import DUCKDB_SUFFIX, safe_name
@@ -33,6 +34,7 @@ class RecordOptions:
         min_free_bytes: What must stay free on the disk: before less is, the session is sealed. 0 lets it fill.
         dialect: How envelopes are read.
         transport: ``websockets`` or ``picows``.
+        redaction: What is replaced in payloads before they are written, or None.
         tool: Name and version of this program, for the manifest.
 
     Raises:
@@ -51,6 +53,7 @@ class RecordOptions:
     min_free_bytes: int = 0
     dialect: Dialect = ENGINE
     transport: str = "websockets"
+    redaction: RedactionRules | None = None
     tool: str = "wsrecorder"
 
     def __post_init__(self) -> None:

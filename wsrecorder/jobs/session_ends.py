@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from wsrecorder.core.dialect import EnvelopeReader
+from wsrecorder.core.redaction_rules import BatchRedactor
 from wsrecorder.errors import WsrecError
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
 from wsrecorder.jobs.space import refuse_full_disk
@@ -63,14 +64,17 @@ def begin_recording(
         host=platform.node(),
         tool=options.tool,
         continues=continues or msgspec.UNSET,
+        redacted=msgspec.UNSET if options.redaction is None else options.redaction.paths,
     )
+    rules = options.redaction
+    redactor = None if rules is None else BatchRedactor(rules)
     sink: Sink
     if options.into is None:
         sink = ParquetSink(path, identity, options.limits, sync=options.sync)
     else:
         sink = DuckDbSink(path, identity)
     _LOG.info("%s: recording into %s", url, path, extra={"feed": url, "session": identity.id})
-    return Recording(sink, EnvelopeReader(options.dialect), on_drained, now_ns)
+    return Recording(sink, EnvelopeReader(options.dialect), on_drained, now_ns, redactor)
 
 
 async def seal_recording(recording: Recording, health: Health, error: WsrecError | None) -> Outcome:

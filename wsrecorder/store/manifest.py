@@ -93,6 +93,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         host: Name of the machine that recorded it.
         tool: Name and version of the program that recorded it.
         derived_from: The sessions that it was made of; none of a recording.
+        redacted: Paths of values that were replaced in payloads before they were written; unset if none.
         continues: Id of the session that the recorder before this one left, of the same name and feed; unset if none.
     """
 
@@ -107,6 +108,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     tool: str = ""
     derived_from: tuple[Origin, ...] = ()
     continues: str | msgspec.UnsetType = msgspec.UNSET
+    redacted: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def to_metadata(self) -> dict[str, str]:
         """Return it as entries for a Parquet footer or an Arrow schema, with a checksum of their own."""
@@ -206,6 +208,7 @@ class Manifest(msgspec.Struct, kw_only=True):
         last_elapsed_ns: When its last event came, ns since the session began.
         segments: Sealed segments in order.
         health: How the recording itself fared.
+        redacted: How many values were replaced before they were written, by path; unset if none were to be.
         format_version: Version of the layout on disk.
     """
 
@@ -220,6 +223,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     last_elapsed_ns: int = 0
     segments: list[SegmentInfo] = []
     health: Health = msgspec.field(default_factory=Health)
+    redacted: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     format_version: int = FORMAT_VERSION
 
     def count(self, tally: Tally) -> None:

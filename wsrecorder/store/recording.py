@@ -6,6 +6,7 @@ full, and the job holds back the reading of the socket (TCP back-pressure) until
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -17,12 +18,15 @@ import pyarrow.compute as pc
 from wsrecorder.core.dialect import EnvelopeReader
 from wsrecorder.core.distribution import Distribution
 from wsrecorder.core.event import Batch
+from wsrecorder.core.redaction_rules import NOT_JSON, BatchRedactor
 from wsrecorder.errors import StorageError, WsrecError
 from wsrecorder.store.manifest import Health, Manifest
 from wsrecorder.store.schema import encode
 from wsrecorder.store.sink import Sink
 
 __all__ = ["Recording"]
+
+_LOG: Final = logging.getLogger("wsrecorder.record")
 
 _FULL_BYTES: Final = 16 << 20
 _DRAINED_BYTES: Final = 4 << 20
@@ -47,6 +51,7 @@ class Recording:
         reader: Reads the envelopes.
         on_drained: Called on the writer thread when a full queue has room again, or writing has ended.
         now_ns: Monotonic time, ns, to measure the writing by; None measures nothing.
+        redactor: Replaces what must not be written, or None.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Recording:
         reader: EnvelopeReader,
         on_drained: Callable[[], None],
         now_ns: Callable[[], int] | None = None,
+        redactor: BatchRedactor | None = None,
     ) -> None:
         self.sink = sink
         self.latency = Distribution()
@@ -63,6 +69,9 @@ class Recording:
         self._reader = reader
         self._on_drained = on_drained
         self._now_ns = now_ns
+        self._redactor = redactor
+        if redactor is not None:
+            sink.manifest.redacted = redactor.counts  # as they come to stand
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._queued_bytes = 0
@@ -120,6 +129,8 @@ class Recording:
 
     def _write(self, batch: Batch) -> None:
         try:
+            if self._redactor is not None:
+                self._redact(self._redactor, batch)
             rows = encode(batch, self._reader)
             began_ns = self._now_ns() if self._now_ns is not None else None
             self.sink.append(rows)
@@ -133,6 +144,13 @@ class Recording:
                 f"writing {self.sink.path} failed: {exc!r}", hint="what was synced before is intact"
             )
             self.error.__cause__ = exc
+
+    def _redact(self, redactor: BatchRedactor, batch: Batch) -> None:
+        """Replace what must not be written; here, for it takes time that the event loop does not have."""
+        before = redactor.counts[NOT_JSON]
+        redactor.redact(batch)
+        if not before and redactor.counts[NOT_JSON]:
+            _LOG.warning("%s: a payload to be redacted is no JSON; it and its like are replaced whole", self.sink.path)
 
     def _sample_latency(self, rows: pa.RecordBatch) -> None:
         step = max(1, len(rows) // _LATENCY_SAMPLES)
