@@ -318,6 +318,7 @@ def assert_nothing_was_lost(done: subprocess.CompletedProcess[str], reason: str)
     error, hint = done.stderr.splitlines()[-2:]
     assert error.startswith("error: cannot ")
     assert reason in error
+    assert "could not be written" in error
     assert "intact" in hint
     facts = json.loads(done.stdout)
     assert f'"wsrec recover {facts["path"]}"' in hint
@@ -339,7 +340,7 @@ def assert_recoverable(path: Path) -> None:
     assert list(open_session(path).events()) == before
 
 
-def record_until_it_fails(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+def record_while_it_fails(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     with NumberedFeed() as feed:
         return wsrec(
             "record",
@@ -347,7 +348,7 @@ def record_until_it_fails(*arguments: str | Path, **options: Any) -> subprocess.
             "--name",
             "n",
             "--duration",
-            "30s",
+            "1500ms",
             "--min-free",
             "0",
             "--quiet",
@@ -357,12 +358,21 @@ def record_until_it_fails(*arguments: str | Path, **options: Any) -> subprocess.
         )
 
 
-def test_a_file_that_may_not_grow_ends_with_4_and_keeps_what_was_written(tmp_path: Path) -> None:
+def test_a_file_that_may_not_grow_is_left_for_another(tmp_path: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 
-    done = record_until_it_fails("--library", tmp_path, preexec_fn=limit)
-    assert_recoverable(assert_nothing_was_lost(done, "File too large"))
+    with NumberedFeed(pause_s=0.1) as feed:
+        done = wsrec("record", feed.url, "--name", "n", "--duration", "4s", "--min-free", "0", "--json",
+                     "--library", tmp_path, preexec_fn=limit)  # fmt: skip
+    facts = json.loads(done.stdout)
+    events = list(open_session(facts["path"]).events())
+    frames = [event.payload for event in events if event.kind is Kind.MESSAGE]
+    assert frames == [payload(number) for number in range(len(frames))]
+    gaps = [json.loads(event.detail or "") for event in events if event.kind is Kind.GAP]
+    assert gaps
+    assert {(gap["cause"], gap["lost_frames"]) for gap in gaps} == {("disk error: File too large", 0)}
+    assert "File too large; recording goes on" in done.stderr
 
 
 @pytest.fixture
@@ -382,9 +392,9 @@ def remount(path: Path, options: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["parquet", "duckdb"])
-def test_a_full_disk_ends_with_4_and_keeps_what_was_written(small_disk: Path, form: str) -> None:
+def test_a_disk_that_is_full_to_the_end_ends_with_4_and_keeps_what_was_written(small_disk: Path, form: str) -> None:
     into = ["--into", small_disk / "n.duckdb"] if form == "duckdb" else []
-    path = assert_nothing_was_lost(record_until_it_fails("--library", small_disk, *into), "No space left on device")
+    path = assert_nothing_was_lost(record_while_it_fails("--library", small_disk, *into), "No space left on device")
     if form == "parquet":
         assert main(["recover", str(path)]) == 4  # there is no room for the segment: nothing changes
     remount(small_disk, "size=40m")

@@ -357,3 +357,50 @@ def test_what_came_in_is_counted_apart_from_what_was_sent() -> None:
     recorder.frame(b"de", Opcode.BINARY, START_NS)
     recorder.sent(b"x", Opcode.TEXT, START_NS)
     assert (recorder.received, recorder.received_bytes) == (2, 5)
+
+
+# A store that takes nothing for a while.
+
+
+def test_what_nobody_has_room_for_is_counted_and_takes_no_number() -> None:
+    recorder = recording(batch_events=3)
+    recorder.frame(b"kept", Opcode.TEXT, START_NS + 1)
+    recorder.shut(START_NS + 5)
+    assert recorder.is_shut
+    assert [recorder.frame(b"abc", Opcode.TEXT, START_NS + 6) for _ in range(4)] == [False, False, True, False]
+    recorder.sent(b"me", Opcode.TEXT, START_NS + 7)
+    assert (recorder.messages, recorder.lost_frames) == (1, 5)
+    assert recorder.last_frame_ns == START_NS + 6
+    assert recorder.outlasted(START_NS + 9, START_NS + 2, "disk full") == 5
+    recorder.frame(b"again", Opcode.TEXT, START_NS + 10)
+    batch = taken(recorder)
+    assert batch.payloads == [b"", b"kept", b"", b"again"]
+    assert marks(batch)[1:] == [
+        (2, "gap", {"cause": "disk full", "from_ns": 5, "to_ns": 9, "duration_s": 0.0, "refused_s": 0.0,
+                    "lost_frames": 5, "lost_bytes": 14}),
+    ]  # fmt: skip
+    assert (recorder.gaps, recorder.is_shut) == (1, False)
+
+
+def test_an_outage_that_cost_nothing_has_a_gap_without_a_span() -> None:
+    recorder = recording()
+    assert recorder.outlasted(START_NS + 3 * 10**9, START_NS, "disk error: worn out") == 0
+    assert marks(taken(recorder))[1][2] == {
+        "cause": "disk error: worn out", "refused_s": 3.0, "lost_frames": 0, "lost_bytes": 0,
+    }  # fmt: skip
+
+
+def test_connections_that_come_and_go_while_nothing_is_kept_cost_no_memory_without_end() -> None:
+    recorder = recording()
+    recorder.shut(START_NS)
+    for number in range(5_000):
+        recorder.closed(START_NS + number, code=1006, reason="", cause="reset")
+        recorder.opened(START_NS + number, {})
+    recorder.outlasted(START_NS + 5_000, START_NS, "disk full")
+    recorder.frame(b"x", Opcode.TEXT, START_NS + 5_001)
+    batch = taken(recorder)
+    assert len(batch) == 1 + 1_000 + 1 + 1
+    assert len(batch.runs) < 1_000
+    assert marks(batch)[-1][2]["lost_marks"] == 3 * 5_000 - 1_000
+    assert conns(batch)[-1] == (5_000, Direction.IN)
+    assert recorder.gaps == sum(kind == "gap" for _, kind, _ in marks(batch))

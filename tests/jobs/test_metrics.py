@@ -27,7 +27,9 @@ PAGE = Path(__file__).parents[2] / "docs/operations.md"
 FEED = "ws://feed/ws/"
 
 
-def recorder(status: str = "open", error: StorageError | None = None, url: str = FEED) -> FeedRecorder:
+def recorder(
+    status: str = "open", error: StorageError | None = None, url: str = FEED, refusal: StorageError | None = None
+) -> FeedRecorder:
     """A recorder that has taken two frames of three bytes and sent one of five, and written one."""
     counts = Recorder(Limits(), 0)
     counts.opened(0, {})
@@ -39,7 +41,13 @@ def recorder(status: str = "open", error: StorageError | None = None, url: str =
         tally=SimpleNamespace(size_bytes=3), manifest=SimpleNamespace(segments=[1, 2]), size_bytes=1_000
     )
     recording = SimpleNamespace(
-        error=error, queued=(2, 300), sink=sink, latency=Distribution([2_000_000]), writing=Distribution([400_000] * 3)
+        error=error,
+        refusal=refusal,
+        disk_errors=7,
+        queued=(2, 300),
+        sink=sink,
+        latency=Distribution([2_000_000]),
+        writing=Distribution([400_000] * 3),
     )
     vitals = RecordingVitals(url, counts, cast(Any, recording), Health(paused_ms=1_500, longest_stall_ms=20))
     state = FeedState(status, 3, 3, 1_000, 5_000_000_000, None, 4, 0, {}, None)
@@ -94,6 +102,8 @@ def test_a_page_holds_what_was_counted() -> None:
     assert found[f"wsrec_paused_seconds_total{feed}"] == 1.5
     assert found[f"wsrec_longest_stall_seconds{feed}"] == 0.02
     assert found[f"wsrec_segments_total{feed}"] == 2
+    assert found[f"wsrec_disk_errors_total{feed}"] == 7
+    assert found[f"wsrec_lost_frames_total{feed}"] == 0
     assert found[f"wsrec_disk_bytes{feed}"] == 1_000
     assert found[f"wsrec_latency_seconds_count{feed}"] == 1
     assert found[f"wsrec_sync_seconds_sum{feed}"] == pytest.approx(0.0012)
@@ -123,3 +133,9 @@ def test_a_writer_that_has_ended_is_trouble() -> None:
     assert RecordVitals([recorder(), recorder()]).trouble() is None
     failed = recorder(error=StorageError("the disk is full", hint=""))
     assert RecordVitals([recorder(), failed]).trouble() == f"{FEED}: the writer has ended: the disk is full"
+
+
+def test_a_disk_that_refuses_is_waited_for_and_no_reason_to_restart() -> None:
+    waiting = RecordVitals([recorder(), recorder(refusal=StorageError("the disk is full", hint=""))])
+    assert waiting.unready() == f"{FEED}: the disk takes nothing for now: the disk is full"
+    assert waiting.trouble() is None

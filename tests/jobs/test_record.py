@@ -21,6 +21,7 @@ from wsrecorder.errors import FeedError, StorageError
 from wsrecorder.jobs.feed_recorder import FeedRecorder
 from wsrecorder.jobs.record import record_feeds
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
+from wsrecorder.jobs.verify import verify
 from wsrecorder.net.simulator import Simulator
 from wsrecorder.net.simulator_options import SimulatorOptions
 from wsrecorder.net.transport import Closed, FeedOptions
@@ -317,27 +318,37 @@ async def test_the_trouble_of_one_feed_does_not_end_another(options: RecordOptio
     assert outcomes[1].manifest.messages == 50
 
 
-async def test_a_disk_error_ends_the_recording_and_keeps_what_was_written(
-    options: RecordOptions, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have the disk refuse every sync from the fourth on, until the list is emptied; it counts those asked for."""
     from wsrecorder.store import disk
 
-    written = 0
+    asked = [0]
     real = disk.sync
 
-    def full(file: Any) -> None:
-        nonlocal written
-        written += 1
-        if written > 4:
-            raise OSError(28, "No space left on device")
+    def sync(file: Any) -> None:
+        if asked:
+            asked[0] += 1
+            if asked[0] > 4:
+                raise OSError(28, "No space left on device")
         real(file)
 
+    monkeypatch.setattr(disk, "sync", sync)
+    return asked
+
+
+async def test_a_disk_that_takes_no_more_ends_nothing_and_at_the_end_all_that_it_took_is_there(
+    options: RecordOptions, full_disk: list[int]
+) -> None:
+    stop = asyncio.Event()
     async with Simulator(SimulatorOptions(port=0, rate=1_000), SystemClock()) as simulator:
-        monkeypatch.setattr(disk, "sync", full)
-        outcome = await record(to(options, simulator.url))
-        monkeypatch.undo()
+        recording = asyncio.create_task(record(to(options, simulator.url), stop))
+        await until(lambda: full_disk[0] > 4)
+        stop.set()
+        outcome = await recording
     assert isinstance(outcome.error, StorageError)
     assert "No space left" in outcome.error.message
+    assert "could not be written" in outcome.error.message
     assert "intact" in outcome.error.hint
     assert outcome.path is not None
     assert "wsrec recover" in outcome.error.hint
@@ -348,6 +359,29 @@ async def test_a_disk_error_ends_the_recording_and_keeps_what_was_written(
     assert not outcome.manifest.sealed
     # All that was acknowledged is there; the batch that could not be synced may be there too.
     assert 0 < outcome.manifest.events <= len(events)
+
+
+async def test_recording_goes_on_when_the_disk_takes_again_with_a_gap(
+    options: RecordOptions, full_disk: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = asyncio.Event()
+    async with Simulator(SimulatorOptions(port=0, rate=1_000), SystemClock()) as simulator:
+        recording = asyncio.create_task(record(to(options, simulator.url), stop))
+        await until(lambda: full_disk[0] > 4)
+        full_disk.clear()
+        await until(lambda: "takes events again, after" in caplog.text)
+        await asyncio.sleep(0.1)
+        stop.set()
+        outcome = await recording
+    assert outcome.error is None
+    assert outcome.path is not None
+    events = list(open_session(outcome.path).events())
+    assert details(events, Kind.GAP)[0]["cause"] == "disk full: No space left on device"
+    assert details(events, Kind.GAP)[0]["lost_frames"] == 0
+    assert [event.seq for event in events] == list(range(len(events)))
+    sent_at = [event.sent_at_us for event in events if event.sent_at_us]
+    assert len(sent_at) > 800
+    assert verify(open_session(outcome.path).store).is_sound
 
 
 async def test_types_and_times_are_read_by_the_dialect_that_was_asked_for(options: RecordOptions) -> None:

@@ -38,7 +38,8 @@ from wsrecorder.errors import FormatTooNew, SegmentDamaged, SessionError
 from wsrecorder.jobs.recover import Recovery, recover
 from wsrecorder.jobs.verify import verify
 from wsrecorder.store import disk
-from wsrecorder.store.duckdb_file import DuckDbStore, log_of
+from wsrecorder.store.duckdb_file import DuckDbStore
+from wsrecorder.store.duckdb_log import log_of
 from wsrecorder.store.journal import JournalWriter
 from wsrecorder.store.lock import SessionLock
 from wsrecorder.store.manifest import MANIFEST_NAME, Health, Manifest

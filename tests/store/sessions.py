@@ -12,9 +12,10 @@ from wsrecorder.core.recorder import Limits
 from wsrecorder.store.journal import JournalWriter, check_journal
 from wsrecorder.store.manifest import Health, Identity, Manifest, Tally
 from wsrecorder.store.schema import NOT_UTF8, from_rows, iter_events
+from wsrecorder.store.sealer import seal_journal
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore, Store
-from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink, seal_journal
+from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
 
 STARTED_NS = 1_764_000_000_000_000_000
 STEP_NS = 1_000_000

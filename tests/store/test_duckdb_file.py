@@ -18,7 +18,8 @@ from tests.store.test_selection import FILTERS, is_wanted
 from wsrecorder.core.event import Direction, Event, Kind
 from wsrecorder.errors import FormatTooNew, SegmentDamaged, SessionError, SessionNotFound, StorageError
 from wsrecorder.store import duckdb_file
-from wsrecorder.store.duckdb_file import DuckDbStore, DuckDbWriter, connect_to_read, is_locked, log_of
+from wsrecorder.store.duckdb_file import DuckDbStore, DuckDbWriter, connect_to_read, is_locked
+from wsrecorder.store.duckdb_log import log_of
 from wsrecorder.store.manifest import Health
 from wsrecorder.store.schema import SCHEMA, from_rows
 from wsrecorder.store.selection import Selection
@@ -312,7 +313,7 @@ def test_a_write_that_fails_says_that_the_rest_is_intact(tmp_path: Path) -> None
     sink = duckdb_sink(tmp_path)
     for rows in batches(40):
         sink.append(rows)
-    with pytest.raises(StorageError) as caught:
+    with pytest.raises(SessionError) as caught:
         sink.append(batch(5).drop_columns(["kind"]))
     assert "intact" in caught.value.hint
     sink.abandon()

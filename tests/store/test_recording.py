@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tests.store.sessions import parquet_sink, read
 from wsrecorder.core.dialect import ENGINE, EnvelopeReader
 from wsrecorder.core.event import Batch, Opcode
 from wsrecorder.core.recorder import Limits, Recorder
-from wsrecorder.errors import StorageError
+from wsrecorder.errors import SegmentDamaged, StorageError
 from wsrecorder.store import recording as recording_module
 from wsrecorder.store.manifest import Health, Manifest, Tally
 from wsrecorder.store.recording import Recording
@@ -30,6 +31,7 @@ class GatedSink:
         self.manifest: Any = None
         self.path = Path("gated")
         self.size_bytes = 0
+        self.trouble: StorageError | None = None
         self.taken: list[pa.RecordBatch] = []
         self.gate = threading.Event()
         self.error: Exception | None = None
@@ -88,18 +90,87 @@ def test_a_full_queue_says_so_and_tells_when_there_is_room(monkeypatch: pytest.M
 def test_an_error_ends_the_writing_and_reaches_whoever_offers() -> None:
     told = threading.Event()
     sink = GatedSink()
-    sink.error = StorageError("the disk is full", hint="free some space")
+    sink.error = SegmentDamaged("the disk lies", hint="check it")
     recorder = Recorder(Limits(), 0)
     recording = Recording(sink, READER, told.set)
     recording.offer(frames(recorder, b"a"))
     sink.gate.set()
     assert told.wait(10)  # who waits for room must hear of it too
-    with pytest.raises(StorageError, match="the disk is full"):
+    with pytest.raises(SegmentDamaged, match="the disk lies"):
         recording.offer(frames(recorder, b"b"))
-    with pytest.raises(StorageError, match="the disk is full"):
+    with pytest.raises(SegmentDamaged, match="the disk lies"):
         recording.close(Health())
     assert sink.is_abandoned
     assert sink.taken == []
+
+
+class RefusingSink(GatedSink):
+    """A sink whose disk refuses as long as it is told to; `asked` is set whenever it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate.set()
+        self.error = StorageError("the disk is full", hint="free some space")
+        self.told = threading.Event()
+
+    def wait(self) -> None:
+        assert self.told.wait(10)
+        self.told.clear()
+
+
+def test_a_disk_that_refuses_gets_the_same_batch_again_and_then_the_others() -> None:
+    sink = RefusingSink()
+    recorder = Recorder(Limits(), 0)
+    recording = Recording(sink, READER, sink.told.set)
+    for payload in (b"a", b"b", b"c"):
+        recording.offer(frames(recorder, payload))
+    for tries in (1, 2):
+        sink.wait()
+        assert (recording.refusal, recording.error, recording.disk_errors) == (sink.error, None, tries)
+        if tries == 1:
+            recording.try_again()
+    sink.error = None
+    recording.try_again()
+    sink.wait()  # that it takes again is told as well
+    recording.close(Health())
+    assert recording.refusal is None
+    assert [rows.column("text").to_pylist() for rows in sink.taken] == [["a"], ["b"], ["c"]]
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_disk_that_refuses_is_asked_once_more_at_the_end(is_back: bool) -> None:
+    sink = RefusingSink()
+    recorder = Recorder(Limits(), 0)
+    recording = Recording(sink, READER, sink.told.set)
+    recording.offer(frames(recorder, b"a", b"b"))
+    recording.offer(frames(recorder, b"c"))
+    sink.wait()
+    if is_back:
+        sink.error = None
+        recording.close(Health())
+        assert [len(rows) for rows in sink.taken] == [2, 1]
+        return
+    with pytest.raises(StorageError, match="the disk is full; 3 events that had come could not be written"):
+        recording.close(Health())
+    assert sink.is_abandoned
+    assert recording.disk_errors == 2
+
+
+def test_what_cannot_be_sealed_is_told_once_and_counted() -> None:
+    told: list[StorageError | None] = []
+    sink = GatedSink()
+    sink.gate.set()
+    recording = Recording(sink, READER, lambda: told.append(recording.unsealed))
+    recorder = Recorder(Limits(), 0)
+    full = StorageError("the disk is full", hint="free some space")
+    for trouble in (None, full, full, None, None):
+        sink.trouble = trouble
+        recording.offer(frames(recorder, b"a"))
+        while recording.queued[1]:
+            time.sleep(0)
+    recording.close(Health())
+    assert told == [full, None]
+    assert recording.disk_errors == 1
 
 
 def test_whatever_breaks_the_writing_is_an_error_of_ours() -> None:

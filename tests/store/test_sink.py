@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tests.store.sessions import (
@@ -27,7 +30,8 @@ from wsrecorder.errors import SegmentDamaged, SessionError, StorageError
 from wsrecorder.jobs.recover import recover
 from wsrecorder.jobs.verify import verify
 from wsrecorder.store import disk
-from wsrecorder.store import sink as sink_module
+from wsrecorder.store import sealer as sealer_module
+from wsrecorder.store.duckdb_file import DuckDbStore
 from wsrecorder.store.library import open_store
 from wsrecorder.store.manifest import Health, Manifest
 from wsrecorder.store.segment import SegmentInfo
@@ -80,13 +84,13 @@ def test_size_on_disk_grows_with_what_is_appended(tmp_path: Path) -> None:
 
 def test_appending_goes_on_while_a_segment_is_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     may_seal = threading.Event()
-    seal_journal = sink_module.seal_journal
+    seal_journal = sealer_module.seal_journal
 
     def slowly(path: Path, metadata: dict[str, str], *, rows: int) -> SegmentInfo:
         assert may_seal.wait(10)
         return seal_journal(path, metadata, rows=rows)
 
-    monkeypatch.setattr(sink_module, "seal_journal", slowly)
+    monkeypatch.setattr(sealer_module, "seal_journal", slowly)
     sink = parquet_sink(tmp_path, segment_events=20)
     for rows in batches(100):
         sink.append(rows)
@@ -197,23 +201,117 @@ def test_a_session_on_a_read_only_disk_is_read(small_disk: Path) -> None:
         recover(store)
 
 
-def test_a_seal_that_fails_ends_the_recording_and_keeps_the_journals(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(path: Path, metadata: dict[str, str], *, rows: int) -> SegmentInfo:
-        with disk.storage_errors(path):
-            raise OSError(28, "No space left on device")
+class Moody:
+    """Stands in for a function of the disk: refuses as long as it is told to, and counts."""
 
+    def __init__(self, really: Callable[..., Any]) -> None:
+        self.refuses = True
+        self.asked = 0
+        self._really = really
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.asked += 1
+        if self.refuses:
+            with disk.storage_errors(Path("disk")):
+                raise OSError(28, "No space left on device")
+        return self._really(*arguments, **options)
+
+
+@pytest.fixture
+def moody_seal(monkeypatch: pytest.MonkeyPatch) -> Moody:
+    moody = Moody(sealer_module.seal_journal)
+    monkeypatch.setattr(sealer_module, "seal_journal", moody)
+    return moody
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Return when the sealer has come that far; it tells nobody."""
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_a_seal_that_is_refused_lets_the_journal_grow_and_is_tried_again(tmp_path: Path, moody_seal: Moody) -> None:
     sink = parquet_sink(tmp_path, segment_events=20)
-    monkeypatch.setattr(sink_module, "seal_journal", refuse)
     sink.append(batch(20))
-    sink._sealer.stop()
-    with pytest.raises(StorageError, match="No space left"):
-        sink.append(batch(20, 20))
+    until(lambda: sink.trouble is not None)
+    for rows in batches(1_000, 20):  # one second of the session, in which nothing more is asked
+        if rows.column("seq")[0].as_py() >= 20:
+            sink.append(rows)
+    assert held(sink.path) == ["000000.journal", "000001.journal"]
+    assert moody_seal.asked == 1
+    moody_seal.refuses = False
+    sink.append(batch(60, 1_000))
+    until(lambda: sink.trouble is None)
+    sink.append(batch(20, 1_060))
+    manifest = sink.close(Health())
+    assert [info.rows for info in manifest.segments] == [20, 1_060]
+    assert read(ParquetStore(sink.path)) == events(1_080)
+    assert verify(ParquetStore(sink.path)).is_sound
+
+
+def test_a_seal_that_is_refused_to_the_end_leaves_the_journals(tmp_path: Path, moody_seal: Moody) -> None:
+    sink = parquet_sink(tmp_path, segment_events=20)
+    sink.append(batch(20))
+    sink.append(batch(20, 20))
     with pytest.raises(StorageError, match="No space left"):
         sink.close(Health())
-    assert held(sink.path) == ["000000.journal"]
-    assert read(ParquetStore(sink.path)) == events(20)
+    assert not sink.manifest.sealed
+    assert held(sink.path) == ["000000.journal", "000001.journal"]
+    assert read(ParquetStore(sink.path)) == events(40)
+
+
+def test_so_many_journals_may_wait_and_then_appending_is_refused(
+    tmp_path: Path, moody_seal: Moody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealer_module, "_MOST_UNSEALED", 1)
+    sink = parquet_sink(tmp_path, segment_events=20)
+    sink.append(batch(20))
+    until(lambda: sink.trouble is not None)
+    sink._sealer.put(sealer_module.Sealing(tmp_path / "x", 0, journal_bytes=0, counted=sink.manifest))
+    with pytest.raises(StorageError, match="No space left"):
+        sink.append(batch(20, 20))
+    sink.abandon()
+
+
+@pytest.mark.parametrize("already", [0, 20])
+def test_a_batch_that_was_refused_is_appended_again_and_is_there_once(
+    tmp_path: Path, already: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = parquet_sink(tmp_path)
+    sink._sync = True
+    if already:
+        sink.append(batch(already))
+    moody = Moody(disk.sync)  # all of the batch is written when its sync is refused
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "sync", moody)
+        for _ in range(3):
+            with pytest.raises(StorageError):
+                sink.append(batch(20, already))
+        assert sink.tally.events == already
+    sink.append(batch(20, already))
+    sink.append(batch(20, already + 20))
+    manifest = sink.close(Health())
+    assert [info.rows for info in manifest.segments] == ([already, 40] if already else [40])
+    assert read(ParquetStore(sink.path)) == events(already + 40)
+    assert verify(ParquetStore(sink.path)).is_sound
+
+
+def test_a_journal_that_refuses_its_end_is_cut_back_and_sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = parquet_sink(tmp_path, segment_events=20)
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "sync", Moody(disk.sync))
+        with pytest.raises(StorageError):
+            sink.append(batch(20))
+    sink.append(batch(10))
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "sync", Moody(disk.sync))
+        sink.append(batch(10, 10))  # not synced here: only the end of the journal is refused
+    assert sink.tally.events == 20
+    sink.append(batch(20, 20))
+    assert [info.rows for info in sink.close(Health()).segments] == [20, 20]
+    assert read(ParquetStore(sink.path)) == events(40)
 
 
 def test_whatever_breaks_a_seal_reaches_the_recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +319,7 @@ def test_whatever_breaks_a_seal_reaches_the_recorder(tmp_path: Path, monkeypatch
         raise ZeroDivisionError
 
     sink = parquet_sink(tmp_path, segment_events=20)
-    monkeypatch.setattr(sink_module, "seal_journal", explode)
+    monkeypatch.setattr(sealer_module, "seal_journal", explode)
     sink.append(batch(20))
     with pytest.raises(StorageError, match=r"sealing .* failed: ZeroDivisionError") as caught:
         sink.close(Health())
@@ -281,3 +379,59 @@ def test_an_abandoned_duckdb_session_is_read(tmp_path: Path) -> None:
     store = open_store(sink.path)
     assert read(store) == events(60)
     assert not store.manifest().sealed
+
+
+def test_a_duckdb_file_takes_up_where_the_disk_refused(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    sink = duckdb_sink(small_disk)
+    ballast.write_bytes(bytes(500_000))
+    rows = batches(1_000_000, 200)
+    for refused in rows:
+        try:
+            sink.append(refused)
+        except StorageError as exc:
+            assert "free some space" in exc.hint  # noqa: PT017 - the batch is needed that it happened with
+            break
+    with pytest.raises(StorageError):
+        sink.append(refused)
+    kept = sink.tally.events
+    assert read(DuckDbStore(sink.path)) == events(kept)
+    subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
+    for again in (refused, *(next(rows) for _ in range(5))):
+        sink.append(again)
+    assert sink.close(Health()).events == kept + 1_200
+    assert read(DuckDbStore(sink.path)) == events(kept + 1_200)
+    assert verify(DuckDbStore(sink.path)).is_sound
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_commit_that_failed_at_its_very_end_is_not_repeated(
+    tmp_path: Path, is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = duckdb_sink(tmp_path)
+    sink.append(batch(20))
+    append = sink._writer.append
+
+    def fail(rows: pa.RecordBatch) -> None:
+        if is_there:
+            append(rows)
+        raise StorageError("the log cannot be synced", hint="check the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sink._writer, "append", fail)
+        with pytest.raises(StorageError):
+            sink.append(batch(20, 20))
+    sink.append(batch(20, 20))
+    sink.append(batch(20, 40))
+    sink.close(Health())
+    assert read(DuckDbStore(sink.path)) == events(60)
+
+
+def test_a_duckdb_file_that_lost_something_meanwhile_is_not_written_on(tmp_path: Path) -> None:
+    sink = duckdb_sink(tmp_path)
+    sink.append(batch(20))
+    sink._is_in_doubt = True
+    sink._writer._connection.execute("DELETE FROM events WHERE seq > 5")
+    with pytest.raises(SegmentDamaged, match="holds 6 events after the disk refused, expected 20"):
+        sink.append(batch(20, 20))
+    sink.abandon()

@@ -11,6 +11,10 @@ A connection moves through three states, and each move leaves a mark in the log:
 
 A gap spans from the loss to the next ``open`` and is written when it is over (or when the recording
 ends): an append-only log cannot complete a row later.
+
+A store that takes nothing is a gap as well. What came before is held by the job; when it can hold no more, the
+recorder is `shut`: frames are counted and let go, until the store takes again and `outlasted` tells in a gap what
+is missing. Frames that were let go have no sequence number.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from wsrecorder.core.event import Batch, Direction, Kind, Mark, Opcode, Run
 __all__ = ["Limits", "Recorder", "Retry"]
 
 _NO_LIMIT: Final = 1 << 62
+_MOST_MARKS_SHUT: Final = 1_000
+"""Marks that are kept while frames are not: connections may come and go for as long as a disk is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,17 @@ class Limits:
     duration_ns: int | None = None
 
 
+@dataclass(slots=True)
+class _Missing:
+    """What came and was let go since ``from_ns``."""
+
+    from_ns: int
+    frames: int = 0
+    size_bytes: int = 0
+    marks_left: int = _MOST_MARKS_SHUT
+    marks: int = 0
+
+
 class Recorder:
     """Turns what a connection gave into batches of events.
 
@@ -58,6 +75,7 @@ class Recorder:
         complete: The limit on frames is reached; whatever comes now is not part of the recording.
         messages: Frames recorded so far.
         last_frame_ns: Monotonic time of the last frame that came in, or of the last ``open``.
+        lost_frames: Frames that came and could not be kept, because the store took nothing for too long.
 
     Args:
         limits: When a batch is due and when the recording is complete.
@@ -71,6 +89,8 @@ class Recorder:
         self.last_frame_ns = started_ns
         self.connections = 0
         self.gaps = 0
+        self.lost_frames = 0
+        self._missing: _Missing | None = None
         self._next_seq = 0
         self._taken = 0
         self._sent = 0
@@ -109,6 +129,8 @@ class Recorder:
         """
         if self.complete:
             return True
+        if self._missing is not None:
+            return self._let_go(len(payload), now_ns)
         self._stamps.append(now_ns - self.started_ns)
         self._payloads.append(payload)
         self._opcodes.append(opcode)
@@ -128,6 +150,9 @@ class Recorder:
         """
         if self.complete:
             return
+        if self._missing is not None:
+            self._let_go(len(payload), self.last_frame_ns)
+            return
         self._turn(Direction.OUT)
         self._stamps.append(now_ns - self.started_ns)
         self._payloads.append(payload)
@@ -141,7 +166,7 @@ class Recorder:
         """Record that a connection is open; a gap that it ends is written first."""
         self._end_gap(now_ns)
         self.connections += 1
-        self._runs.append(Run(len(self._payloads), self.connections - 1, Direction.IN))
+        self._go_on(self.connections - 1, Direction.IN)
         self.last_frame_ns = now_ns
         self._is_open = True
         self._mark(Kind.OPEN, now_ns, detail)
@@ -161,12 +186,46 @@ class Recorder:
 
     def overflowed(self, now_ns: int, detail: Mapping[str, Any]) -> None:
         """Record that something arrived and could not be kept."""
-        self.gaps += 1
-        self._mark(Kind.GAP, now_ns, detail)
+        self.gaps += self._mark(Kind.GAP, now_ns, detail)
 
     def noted(self, now_ns: int, text: str) -> None:
         """Record a note."""
         self._mark(Kind.NOTE, now_ns, {"text": text})
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether frames are counted and let go."""
+        return self._missing is not None
+
+    def shut(self, now_ns: int) -> None:
+        """Keep no more frames, but count them: nobody has room for them until `outlasted`."""
+        if self._missing is None:
+            self._missing = _Missing(now_ns)
+
+    def outlasted(self, now_ns: int, refused_ns: int, cause: str) -> int:
+        """Record, in a gap, that the store takes events again and what could not be kept meanwhile.
+
+        Args:
+            now_ns: Monotonic time.
+            refused_ns: Monotonic time since which it took none.
+            cause: Why, in words.
+
+        Returns:
+            Frames that are missing.
+        """
+        missing, self._missing = self._missing, None
+        detail: dict[str, Any] = {"cause": cause}
+        if missing is not None:
+            detail |= self._span(missing.from_ns, now_ns)
+        detail |= {
+            "refused_s": round((now_ns - refused_ns) / 1e9, 6),
+            "lost_frames": missing.frames if missing else 0,
+            "lost_bytes": missing.size_bytes if missing else 0,
+        }
+        if missing is not None and missing.marks:
+            detail["lost_marks"] = missing.marks
+        self.overflowed(now_ns, detail)
+        return missing.frames if missing else 0
 
     def ended(self, now_ns: int) -> None:
         """Record that the session ends: with it ends the connection, or else the gap."""
@@ -211,14 +270,37 @@ class Recorder:
         self._room_events = min(self.limits.batch_events, left)
         self._room_bytes = self.limits.batch_bytes
 
-    def _turn(self, direction: Direction) -> None:
-        self._runs.append(Run(len(self._payloads), self._runs[-1].conn, direction))
+    def _let_go(self, size_bytes: int, now_ns: int) -> bool:
+        """Count a frame that is not kept; return True after as many as make a batch, to give others a turn."""
+        missing = self._missing
+        assert missing is not None
+        missing.frames += 1
+        missing.size_bytes += size_bytes
+        self.lost_frames += 1
+        self.last_frame_ns = now_ns
+        return missing.frames % self.limits.batch_events == 0
 
-    def _mark(self, kind: Kind, now_ns: int, detail: Mapping[str, Any]) -> None:
+    def _turn(self, direction: Direction) -> None:
+        self._go_on(self._runs[-1].conn, direction)
+
+    def _go_on(self, conn: int, direction: Direction) -> None:
+        """Let what comes next belong to a connection and a direction."""
+        if self._runs[-1].index == len(self._payloads):
+            self._runs.pop()  # nothing came in it
+        self._runs.append(Run(len(self._payloads), conn, direction))
+
+    def _mark(self, kind: Kind, now_ns: int, detail: Mapping[str, Any]) -> bool:
+        """Record a mark; return False when there was no room even for that."""
+        if (missing := self._missing) is not None:
+            if missing.marks_left == 0:
+                missing.marks += 1
+                return False
+            missing.marks_left -= 1
         self._batch.marks.append(Mark(len(self._payloads), kind, json.dumps(detail)))
         self._stamps.append(now_ns - self.started_ns)
         self._payloads.append(b"")
         self._opcodes.append(0)
+        return True
 
     def _end_gap(self, now_ns: int) -> None:
         if self._lost_ns is None:
@@ -226,13 +308,15 @@ class Recorder:
         lost_ns, self._lost_ns = self._lost_ns, None
         self.overflowed(
             now_ns,
-            {
-                "cause": self._lost_cause,
-                "from_ns": lost_ns - self.started_ns,
-                "to_ns": now_ns - self.started_ns,
-                "duration_s": round((now_ns - lost_ns) / 1e9, 6),
-            },
+            {"cause": self._lost_cause, **self._span(lost_ns, now_ns)},
         )
+
+    def _span(self, from_ns: int, to_ns: int) -> dict[str, Any]:
+        return {
+            "from_ns": from_ns - self.started_ns,
+            "to_ns": to_ns - self.started_ns,
+            "duration_s": round((to_ns - from_ns) / 1e9, 6),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wsrecorder.core.event import Direction, Kind, Run
+from wsrecorder.core.event import Direction, Kind
 from wsrecorder.core.recorder import Limits, Recorder
 
 __all__ = ["TapRecorder"]
@@ -81,4 +81,4 @@ class TapRecorder(Recorder):
 
     def _go_to(self, conn: int, direction: Direction) -> None:
         self._conn, self._direction = conn, direction
-        self._runs.append(Run(len(self._payloads), conn, direction))
+        self._go_on(conn, direction)

@@ -17,6 +17,7 @@ from wsrecorder.clock import Clock
 from wsrecorder.core.event import Batch, Opcode
 from wsrecorder.core.recorder import Recorder
 from wsrecorder.errors import FeedError, StorageError, WsrecError
+from wsrecorder.jobs.disk_outage import DiskOutage
 from wsrecorder.jobs.record_options import FeedState, Outcome, RecordOptions
 from wsrecorder.jobs.recording_vitals import RecordingVitals
 from wsrecorder.jobs.session_ends import begin_recording, seal_recording
@@ -48,6 +49,7 @@ class FeedRecorder:
         self._status = "connecting"
         self._recorder = Recorder(options.limits, clock.now_ns())
         self._recording: Recording | None = None
+        self._outage: DiskOutage | None = None
         self._link: Link | None = None
         self._subprotocol: str | None = None
         self._early: deque[Batch] = deque()  # taken before there was a session to write them into
@@ -95,6 +97,7 @@ class FeedRecorder:
                 await self._link.close()
             self._status = "ended"
             return Outcome(None, None, exc)
+        self._outage = DiskOutage(self._recorder, self._recording, self._clock, self._shown_url, _LOG)
         self._flush()
         stopper = asyncio.create_task(_forward(stop, self._stop))
         ticker = asyncio.create_task(self._tick())
@@ -175,10 +178,12 @@ class FeedRecorder:
     async def _end(self, error: WsrecError | None) -> Outcome:
         """Close the connection, seal the session."""
         assert self._recording is not None
+        assert self._outage is not None
         self._recorder.complete = True
         if self._link is not None and self._status == "open":
             await self._link.close()
         self._status = "ended"
+        self._outage.finish()
         self._recorder.ended(self._now_ns())
         self._flush()
         self._health.gaps = self._recorder.gaps
@@ -229,6 +234,8 @@ class FeedRecorder:
             self._stop.set()
 
     def _hold_back(self) -> None:
+        if self._outage is not None and self._outage.let_go():
+            return
         if self._link is not None and self._paused_ns is None:
             self._link.pause()
             self._paused_ns = self._now_ns()
@@ -254,8 +261,10 @@ class FeedRecorder:
         self._loop.call_soon_threadsafe(self._on_drained)
 
     def _on_drained(self) -> None:
-        """Read on: the writer has caught up, or has failed."""
+        """Read on: the writer has caught up, waits for the disk, or has failed."""
         assert self._recording is not None
+        if self._outage is not None:
+            self._outage.look()
         if self._paused_ns is not None:
             now_ns = self._now_ns()
             self._health.paused_ms += (now_ns - self._paused_ns) / 1e6

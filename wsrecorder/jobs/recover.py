@@ -17,14 +17,14 @@ import msgspec
 
 from wsrecorder.core.event import from_epoch_ns
 from wsrecorder.errors import EventsLost, FormatTooNew, SegmentDamaged, SessionError
-from wsrecorder.store import disk, duckdb_file
+from wsrecorder.store import disk, duckdb_log
 from wsrecorder.store.duckdb_file import DuckDbStore, DuckDbWriter
 from wsrecorder.store.journal import JournalInfo, check_journal
 from wsrecorder.store.lock import SessionLock
 from wsrecorder.store.manifest import MANIFEST_NAME, Manifest
+from wsrecorder.store.sealer import seal_journal
 from wsrecorder.store.segment import Segment, SegmentInfo, check_segment
 from wsrecorder.store.session import EVENTS_FOLDER, JOURNAL_SUFFIX, SEGMENT_SUFFIX, ParquetStore, Store
-from wsrecorder.store.sink import seal_journal
 
 __all__ = ["Cut", "Recovery", "recover"]
 
@@ -98,7 +98,7 @@ def recover(store: Store) -> Recovery:
         with SessionLock(store.path):
             return _Folder(store).recover()
     assert isinstance(store, DuckDbStore)
-    if not duckdb_file.log_of(store.path).exists() and (manifest := store.stored_manifest()).sealed:
+    if not duckdb_log.log_of(store.path).exists() and (manifest := store.stored_manifest()).sealed:
         return _recovery_of(store, manifest, [])  # opening it for writing would change its bytes
     return _recover_file(store)
 
@@ -276,8 +276,8 @@ def _recover_file(store: DuckDbStore) -> Recovery:
     try:
         writer = DuckDbWriter.reopen(store.path)
     except SegmentDamaged as exc:
-        log = duckdb_file.log_of(store.path)
-        kept = duckdb_file.cut_log(store.path, exc)
+        log = duckdb_log.log_of(store.path)
+        kept = duckdb_log.cut_log(store.path, exc)
         if kept is None:
             raise
         size_bytes = kept.stat().st_size - log.stat().st_size

@@ -19,6 +19,7 @@ from wsrecorder.core.credentials import redact_url
 from wsrecorder.core.event import Batch, Direction
 from wsrecorder.core.tap_recorder import TapRecorder
 from wsrecorder.errors import WsrecError
+from wsrecorder.jobs.disk_outage import DiskOutage
 from wsrecorder.jobs.record_options import Outcome
 from wsrecorder.jobs.recording_vitals import RecordingVitals
 from wsrecorder.jobs.session_ends import begin_recording, seal_recording
@@ -69,6 +70,7 @@ class TapJob:
         self._recorder = TapRecorder(options.record.limits, clock.now_ns())
         self._tap = Tap(options.tap, self, clock.now_ns)
         self._recording: Recording | None = None
+        self._outage: DiskOutage | None = None
         self._making: asyncio.Task[None] | None = None
         self._early: deque[Batch] = deque()  # taken before there was a session to write them into
         self._error: WsrecError | None = None
@@ -146,6 +148,8 @@ class TapJob:
         except WsrecError as exc:
             self._error = exc
             self._stop.set()
+        else:
+            self._outage = DiskOutage(self._recorder, self._recording, self._clock, self.shown_upstream, _LOG)
         self._flush()
 
     async def _end(self) -> Outcome:
@@ -155,6 +159,8 @@ class TapJob:
         await self._making
         if self._recording is None:
             return Outcome(None, None, self._error)
+        if self._outage is not None:
+            self._outage.finish()
         self._recorder.ended(self._clock.now_ns())
         self._flush()
         self._health.gaps = self._recorder.gaps
@@ -186,18 +192,26 @@ class TapJob:
             return  # the session is being made
         try:
             while self._early:
-                if not self._recording.offer(self._early.popleft()) and self._paused_ns is None:
-                    self._paused_ns = self._clock.now_ns()
-                    self._tap.hold_back()
+                if not self._recording.offer(self._early.popleft()):
+                    self._hold_back()
         except WsrecError:
             self._stop.set()
+
+    def _hold_back(self) -> None:
+        if self._outage is not None and self._outage.let_go():
+            return
+        if self._paused_ns is None:
+            self._paused_ns = self._clock.now_ns()
+            self._tap.hold_back()
 
     def _tell_drained(self) -> None:
         """Called on the writer thread."""
         self._loop.call_soon_threadsafe(self._on_drained)
 
     def _on_drained(self) -> None:
-        """Read on: the writer has caught up, or has failed."""
+        """Read on: the writer has caught up, waits for the disk, or has failed."""
+        if self._outage is not None:
+            self._outage.look()
         if self._paused_ns is not None:
             self._health.paused_ms += (self._clock.now_ns() - self._paused_ns) / 1e6
             self._paused_ns = None

@@ -70,8 +70,10 @@ class RecordVitals:
         return next(filter(None, (_trouble_of(recorder.vitals) for recorder in self._recorders)), None)
 
     def unready(self) -> str | None:
-        """Return which feed is not connected, and how it stands; None when all are."""
+        """Return which feed is not connected, or which disk takes nothing; None when all is well."""
         for recorder in self._recorders:
+            if (refused := _refusal_of(recorder.vitals)) is not None:
+                return refused
             if (status := recorder.state.status) != "open":
                 return f"{recorder.vitals.feed}: {_STATUS.get(status, status)}"
         return None
@@ -104,8 +106,8 @@ class TapVitals:
         return _trouble_of(self._job.vitals)
 
     def unready(self) -> str | None:
-        """Return None: there is no word of it before it listens."""
-        return None
+        """Return what the disk says when it takes nothing; there is no word of a tap before it listens."""
+        return _refusal_of(self._job.vitals)
 
 
 class ReplayVitals:
@@ -148,6 +150,7 @@ class ReplayVitals:
 def _of_recording(vitals: RecordingVitals, feed: str) -> Iterator[Measurement]:
     labels = (feed,)
     yield Measurement("wsrec_received_bytes_total", vitals.recorder.received_bytes, labels)
+    yield Measurement("wsrec_lost_frames_total", vitals.recorder.lost_frames, labels)
     yield Measurement("wsrec_gaps_total", vitals.recorder.gaps, labels)
     yield Measurement("wsrec_paused_seconds_total", vitals.health.paused_ms / 1e3, labels)
     yield Measurement("wsrec_longest_stall_seconds", round(vitals.health.longest_stall_ms / 1e3, 6), labels)
@@ -160,6 +163,7 @@ def _of_recording(vitals: RecordingVitals, feed: str) -> Iterator[Measurement]:
     yield Measurement("wsrec_queue_batches", batches, labels)
     yield Measurement("wsrec_queue_bytes", queued_bytes, labels)
     yield Measurement("wsrec_sync_seconds", recording.writing, labels)
+    yield Measurement("wsrec_disk_errors_total", recording.disk_errors, labels)
     yield Measurement("wsrec_segments_total", len(recording.sink.manifest.segments), labels)
     yield Measurement("wsrec_disk_bytes", recording.sink.size_bytes, labels)
 
@@ -167,6 +171,11 @@ def _of_recording(vitals: RecordingVitals, feed: str) -> Iterator[Measurement]:
 def _trouble_of(vitals: RecordingVitals) -> str | None:
     error = vitals.recording.error if vitals.recording is not None else None
     return None if error is None else f"{vitals.feed}: the writer has ended: {_words(error)}"
+
+
+def _refusal_of(vitals: RecordingVitals) -> str | None:
+    refusal = vitals.recording.refusal if vitals.recording is not None else None
+    return None if refusal is None else f"{vitals.feed}: the disk takes nothing for now: {_words(refusal)}"
 
 
 def _words(error: BaseException) -> str:

@@ -11,23 +11,30 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from wsrecorder.errors import StorageError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 __all__ = [
+    "cause_of",
     "create",
     "discard",
     "free_bytes",
     "list_names",
     "make_directory",
     "move_aside",
+    "open_for_arrow",
     "publish",
     "remove",
     "replace_atomically",
+    "says_full",
     "storage_errors",
     "sync",
     "sync_directory",
+    "truncate",
 ]
 
 _HINTS = {
@@ -46,11 +53,29 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        reason = exc.strerror or str(exc)
+        # Arrow's own words are long, and the same.
+        reason = os.strerror(exc.errno) if exc.errno else str(exc)
         raise StorageError(
             f"cannot use {path}: {reason}",
             hint=_HINTS.get(exc.errno or 0, "check the disk; what was synced before is intact"),
         ) from exc
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def says_full(reason: object) -> bool:
+    """Return whether an error says that there is no room: by its number, or in its words where it has none."""
+    number = getattr(reason, "errno", None)
+    return number in _FULL if number else any(os.strerror(code) in str(reason) for code in _FULL)
+
+
+def cause_of(error: StorageError) -> str:
+    """Return in a few words what a disk says, without the path: for a place that outlives it."""
+    reason = error.__cause__ or error.message
+    number = getattr(reason, "errno", None)
+    words = os.strerror(number) if number else str(reason).splitlines()[0].rpartition('": ')[2]
+    return f"{'disk full' if says_full(reason) else 'disk error'}: {words}"
 
 
 def make_directory(path: Path, *, exist_ok: bool = True) -> None:
@@ -77,6 +102,15 @@ def create(path: Path) -> IO[bytes]:
     """Open a new file for writing, buffered; it must not be there yet."""
     with storage_errors(path):
         return path.open("xb", buffering=1 << 20)
+
+
+def open_for_arrow(path: Path) -> pa.NativeFile:
+    """Open a file for Arrow to write, from its beginning."""
+    import pyarrow as pa  # late: who only looks at names need not wait for it
+
+    # Arrow writes by itself: through a Python file each of its some 80 small writes a batch would
+    # wait its turn for the interpreter, behind an event loop that is busy receiving.
+    return pa.OSFile(str(path), "wb")
 
 
 def list_names(path: Path) -> list[str]:
@@ -133,6 +167,13 @@ def sync_directory(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def truncate(path: Path, size_bytes: int) -> None:
+    """Cut a file to a size, for good: what was behind does not come back after a power loss."""
+    with storage_errors(path), path.open("r+b") as file:
+        file.truncate(size_bytes)
+        os.fsync(file.fileno())  # the size is what matters here, which fdatasync may leave for later
 
 
 def publish(temporary: Path, path: Path) -> None:

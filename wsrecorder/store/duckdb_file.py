@@ -9,7 +9,6 @@ locks on it (fcntl), and with them DuckDB's. It gets a second connection instead
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,12 +21,13 @@ import pyarrow as pa
 
 from wsrecorder.errors import SegmentDamaged, SessionError, SessionNotFound, StorageError
 from wsrecorder.store import disk
+from wsrecorder.store.duckdb_log import log_of
 from wsrecorder.store.manifest import Identity, Manifest, Tally
 from wsrecorder.store.schema import conform
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.sequence import Sequence
 
-__all__ = ["DuckDbStore", "DuckDbWriter", "connect_to_read", "cut_log", "is_locked", "log_of"]
+__all__ = ["DuckDbStore", "DuckDbWriter", "connect_to_read", "is_locked"]
 
 _CREATE_EVENTS: Final = """
 CREATE TABLE events (
@@ -43,6 +43,9 @@ _CONFIG: Final[_Config] = {"autoinstall_known_extensions": False, "autoload_know
 _WRITER_CONFIG: Final[_Config] = {**_CONFIG, "threads": 1}
 
 _BATCH_ROWS: Final = 16_384
+
+# What a disk that refuses becomes; all else is our own mistake and will be no different the next time.
+_REFUSALS: Final = (duckdb.OperationalError, duckdb.FatalException, duckdb.InternalException)
 
 
 class DuckDbWriter:
@@ -109,10 +112,33 @@ class DuckDbWriter:
         """Write a batch of `SCHEMA` in a transaction of its own, which DuckDB syncs.
 
         Raises:
-            StorageError: The disk refuses; the batches before are intact.
+            StorageError: The disk refuses; the batches before are intact, and `resume` must be called before the next.
+            SessionError: It is no batch of a session.
         """
-        with _storage_errors(self.path):
+        with _storage_errors(self.path, _REFUSALS):
             self._connection.execute("INSERT INTO events SELECT * FROM batch")
+
+    def resume(self) -> int:
+        """Open the file anew after an append that failed, and return how many events it holds.
+
+        Not what the process has in memory counts from here on but what the file and its log say; and all of it is
+        written once more: after a failed sync the system may take pages for written that are not.
+
+        Raises:
+            StorageError: The disk still refuses; to be called again before the next append.
+        """
+        try:
+            with _storage_errors(self.path, _REFUSALS):
+                self._connection.close()
+                self._connection = duckdb.connect(self.path, config=_WRITER_CONFIG)
+                self._store_manifest()  # whoever sealed it meanwhile was early
+                self._connection.execute("CHECKPOINT")
+                found = self._connection.execute("SELECT count(*) FROM events").fetchone()
+        except StorageError:
+            self._connection.close()  # a checkpoint that failed leaves a connection that not even reads
+            raise
+        assert found is not None
+        return int(found[0])
 
     def close(self) -> None:
         """Write the manifest as it stands and let go of the file.
@@ -298,36 +324,6 @@ def _state(path: Path) -> tuple[int, int]:
     return stat.st_mtime_ns, stat.st_size
 
 
-def log_of(path: Path) -> Path:
-    """Return where DuckDB keeps the write-ahead log of a file."""
-    return path.with_name(path.name + ".wal")
-
-
-def cut_log(path: Path, damage: SegmentDamaged) -> Path | None:
-    """Cut a write-ahead log where DuckDB found it damaged; all of it is kept aside.
-
-    Args:
-        path: The session's file.
-        damage: What opening it said.
-
-    Returns:
-        Where the whole log is kept; None when it is not the log that is damaged.
-    """
-    log = log_of(path)
-    place = re.search(r"at byte position (\d+)", damage.message)
-    if place is None or "WAL" not in damage.message or not log.exists():
-        return None
-    kept = log.with_name(log.name + ".cut")
-    with disk.storage_errors(log):
-        with log.open("rb") as file, kept.open("xb") as copy:
-            shutil.copyfileobj(file, copy)
-            disk.sync(copy)
-        with log.open("r+b") as file:
-            file.truncate(int(place[1]))
-            disk.sync(file)
-    return kept
-
-
 def _damaged(path: Path, exc: Exception) -> SegmentDamaged:
     return SegmentDamaged(
         f"{path} cannot be read: {(str(exc).splitlines() or [type(exc).__name__])[0]}",
@@ -336,12 +332,15 @@ def _damaged(path: Path, exc: Exception) -> SegmentDamaged:
 
 
 @contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
+def _storage_errors(path: Path, told: tuple[type[Exception], ...] = (duckdb.Error,)) -> Iterator[None]:
+    """Translate what DuckDB says into a `StorageError`; what is not of those ``told`` into a `SessionError`."""
     try:
         yield
     except duckdb.Error as exc:
-        raise StorageError(
-            f"cannot write {path}: {str(exc).splitlines()[0]}", hint="check the disk; what was written before is intact"
+        remedy = "free some space" if disk.says_full(exc) else "check the disk"
+        error = StorageError if isinstance(exc, told) else SessionError
+        raise error(
+            f"cannot write {path}: {str(exc).splitlines()[0]}", hint=f"{remedy}; what was written before is intact"
         ) from exc
     except OSError as exc:
         raise StorageError(f"cannot write {path}: {exc.strerror}", hint="name another place with --into") from exc

@@ -35,33 +35,45 @@ _END: Final = b"\xff\xff\xff\xff\0\0\0\0"
 class JournalWriter:
     """Appends record batches to a new journal, each synced to the disk before the call returns.
 
+    Attributes:
+        path: The journal.
+        rows: Events that were appended.
+        safe_bytes: Where the last batch that was appended ends.
+
     Args:
         path: Must not be there yet.
         metadata: What a reader without a manifest needs to know; kept in the stream's schema.
         sync: Whether to sync each batch.
 
     Raises:
-        StorageError: The disk refuses.
+        StorageError: The disk refuses; there is no journal then.
     """
 
     def __init__(self, path: Path, metadata: dict[str, str], *, sync: bool = True) -> None:
         self.path = path
         self.rows = 0
+        self.safe_bytes = 0
         self._sync = sync
         self._file = disk.create(path)  # only to sync: any descriptor of a file syncs all of it
-        with disk.storage_errors(path):
-            # Arrow writes by itself: through a Python file each of its some 80 small writes a batch would
-            # wait its turn for the interpreter, behind an event loop that is busy receiving.
-            self._sink = pa.OSFile(str(path), "wb")
-            # lz4 costs less than the bytes it saves the disk; one thread, for the cores are spoken for.
-            options = ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-            self._stream = ipc.new_stream(self._sink, SCHEMA.with_metadata(metadata), options=options)
-            disk.sync(self._file)
-            disk.sync_directory(path.parent)
+        self._sink: pa.NativeFile | None = None
+        try:
+            with disk.storage_errors(path):
+                self._sink = disk.open_for_arrow(path)
+                # lz4 costs less than the bytes it saves the disk; one thread, for the cores are spoken for.
+                options = ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+                self._stream = ipc.new_stream(self._sink, SCHEMA.with_metadata(metadata), options=options)
+                disk.sync(self._file)
+                disk.sync_directory(path.parent)
+        except StorageError:
+            self.abandon()
+            disk.discard(path)
+            raise
+        self.safe_bytes = self.size_bytes
 
     @property
     def size_bytes(self) -> int:
         """Bytes written so far."""
+        assert self._sink is not None
         return int(self._sink.tell())
 
     def append(self, batch: pa.RecordBatch) -> None:
@@ -76,6 +88,7 @@ class JournalWriter:
             if self._sync:
                 disk.sync(self._file)
         self.rows += len(batch)
+        self.safe_bytes = self.size_bytes
 
     def close(self) -> None:
         """End the stream; the journal is complete.
@@ -86,6 +99,7 @@ class JournalWriter:
         try:
             with disk.storage_errors(self.path):
                 self._stream.close()
+                assert self._sink is not None
                 self._sink.close()
                 disk.sync(self._file)
                 self._file.close()
@@ -96,8 +110,22 @@ class JournalWriter:
     def abandon(self) -> None:
         """Let go of the file after an error, as it is: what was synced stays readable."""
         with suppress(OSError):
-            self._sink.close()
+            if self._sink is not None:
+                self._sink.close()
         self._file.close()
+
+    def cut_back(self) -> None:
+        """Let go of the file after an error and cut it to the batches that were appended.
+
+        What an append that failed has left may be nothing, a part or all of its batch, of which nobody knows what
+        the disk has: after a failed sync the system may take pages for written that are not. So it goes, and the
+        batch can be written anew elsewhere without being there twice. May be called again where it fails.
+
+        Raises:
+            StorageError: The disk refuses.
+        """
+        self.abandon()
+        disk.truncate(self.path, self.safe_bytes)
 
 
 class JournalReader:

@@ -2,6 +2,9 @@
 
 The hand-over is a queue bounded in bytes. `Recording.offer` never blocks: it says when the queue is
 full, and the job holds back the reading of the socket (TCP back-pressure) until ``on_drained`` is called.
+
+A disk that refuses ends nothing: the batch that it refused and those behind it are kept until `Recording.try_again`
+is called and the disk takes them. The queue may be full by then; what is to become of more frames, the job decides.
 """
 
 from __future__ import annotations
@@ -45,11 +48,15 @@ class Recording:
         latency: Received minus sent, of a sample of the messages; by the two clocks, uncorrected.
         writing: How long each batch took to be written and synced; empty without ``now_ns``.
         error: What ended the writing, or None.
+        refusal: What the disk says when it takes no more for now; None while it takes.
+        unsealed: What the disk says when it keeps what was written from being sealed for now; None while it does not.
+        disk_errors: How often it has refused either, each try counted.
 
     Args:
         sink: Where the batches go; used by the writer thread alone from now on.
         reader: Reads the envelopes.
-        on_drained: Called on the writer thread when a full queue has room again, or writing has ended.
+        on_drained: Called on the writer thread when a full queue has room again, the disk refuses or takes again, or
+            writing has ended.
         now_ns: Monotonic time, ns, to measure the writing by; None measures nothing.
         redactor: Replaces what must not be written, or None.
     """
@@ -66,6 +73,9 @@ class Recording:
         self.latency = Distribution()
         self.writing = Distribution()
         self.error: WsrecError | None = None
+        self.refusal: StorageError | None = None
+        self.unsealed: StorageError | None = None
+        self.disk_errors = 0
         self._reader = reader
         self._on_drained = on_drained
         self._now_ns = now_ns
@@ -76,6 +86,9 @@ class Recording:
         self._lock = threading.Lock()
         self._queued_bytes = 0
         self._is_full = False
+        self._is_closing = False
+        self._lost_events = 0
+        self._again = threading.Event()
         self._thread = threading.Thread(target=self._run, name="wsrec-writer", daemon=True)
         self._thread.start()
 
@@ -102,16 +115,26 @@ class Recording:
         self._batches.put(batch)
         return not full
 
+    def try_again(self) -> None:
+        """Have a disk that refuses asked again, soon."""
+        self._again.set()
+
     def close(self, health: Health) -> Manifest:
         """Write what is queued, seal the session, and return its manifest; blocks until done.
+
+        A disk that refuses is asked once more.
 
         Raises:
             WsrecError: What ended the writing; what was written before is safe.
         """
+        self._is_closing = True
+        self._again.set()
         self._batches.put(None)
         self._thread.join()
         if self.error is not None:
             self.sink.abandon()
+            if self._lost_events:
+                self.error.message += f"; {self._lost_events:,} events that had come could not be written"
             raise self.error
         return self.sink.close(health)
 
@@ -119,6 +142,8 @@ class Recording:
         while (batch := self._batches.get()) is not None:
             if self.error is None:
                 self._write(batch)
+            if self.error is not None:
+                self._lost_events += len(batch)
             with self._lock:
                 self._queued_bytes -= _weight(batch)
                 drained = self._is_full and self._queued_bytes <= _DRAINED_BYTES
@@ -133,7 +158,11 @@ class Recording:
                 self._redact(self._redactor, batch)
             rows = encode(batch, self._reader)
             began_ns = self._now_ns() if self._now_ns is not None else None
-            self.sink.append(rows)
+            while not self._append(rows):
+                self._on_drained()
+                self._again.wait()
+                self._again.clear()
+                began_ns = None  # an outage is no measure of a disk's speed
             if self._now_ns is not None and began_ns is not None:
                 self.writing.record(self._now_ns() - began_ns)
             self._sample_latency(rows)
@@ -151,6 +180,24 @@ class Recording:
         redactor.redact(batch)
         if not before and redactor.counts[NOT_JSON]:
             _LOG.warning("%s: a payload to be redacted is no JSON; it and its like are replaced whole", self.sink.path)
+
+    def _append(self, rows: pa.RecordBatch) -> bool:
+        """Write a batch; return False when the disk refuses it and may be asked again."""
+        is_last_try = self._is_closing
+        try:
+            self.sink.append(rows)
+        except StorageError as exc:
+            self.disk_errors += 1
+            self.refusal = exc
+            if is_last_try:
+                raise
+            return False
+        trouble = self.sink.trouble
+        if self.refusal is not None or trouble is not self.unsealed:
+            self.disk_errors += trouble not in (None, self.unsealed)
+            self.refusal, self.unsealed = None, trouble
+            self._on_drained()
+        return True
 
     def _sample_latency(self, rows: pa.RecordBatch) -> None:
         step = max(1, len(rows) // _LATENCY_SAMPLES)

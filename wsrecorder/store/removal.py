@@ -58,7 +58,8 @@ def sweep(library: Path) -> None:
 
 def _hide_file(path: Path, hidden: Path) -> None:
     # DuckDB: a tenth of a second that only its users should pay.
-    from wsrecorder.store.duckdb_file import is_locked, log_of
+    from wsrecorder.store.duckdb_file import is_locked
+    from wsrecorder.store.duckdb_log import log_of
 
     if is_locked(path):
         raise SessionError(f"session {path.name} is being written by another process", hint="wait until it has ended")

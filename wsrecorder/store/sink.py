@@ -5,33 +5,30 @@ a time, so that neither memory nor the journal of the next segment waits for it:
 
     append ---> journal 7 ---64 MiB or 5 min---> sealer: segment 7, manifest, journal 7 removed
                 journal 8 <--- append goes on meanwhile
+
+A disk that refuses ends nothing by itself. An append that failed has kept nothing: the journal is cut back to what
+was synced, and the next append begins another. A seal that failed is tried again a second of the session later;
+until it is done the open journal grows, whatever its size.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
 from wsrecorder.core.recorder import Limits
-from wsrecorder.errors import SessionError, StorageError, WsrecError
+from wsrecorder.errors import SegmentDamaged, SessionError, StorageError
 from wsrecorder.store import disk
 from wsrecorder.store.duckdb_file import DuckDbWriter
-from wsrecorder.store.journal import JournalReader, JournalWriter
+from wsrecorder.store.journal import JournalWriter
 from wsrecorder.store.lock import SessionLock
 from wsrecorder.store.manifest import MANIFEST_NAME, Health, Identity, Manifest, Tally
-from wsrecorder.store.segment import SegmentInfo, write_segment
-from wsrecorder.store.session import EVENTS_FOLDER, JOURNAL_SUFFIX, SEGMENT_SUFFIX
+from wsrecorder.store.sealer import Sealer, Sealing
+from wsrecorder.store.session import EVENTS_FOLDER, JOURNAL_SUFFIX
 
-__all__ = ["DuckDbSink", "ParquetSink", "Sink", "seal_journal"]
-
-_MOST_UNSEALED: Final = 64
-"""Journals that may wait for the sealer; a recording that outruns it by more waits for the disk."""
+__all__ = ["DuckDbSink", "ParquetSink", "Sink"]
 
 
 class Sink(Protocol):
@@ -46,12 +43,22 @@ class Sink(Protocol):
         ...
 
     @property
+    def trouble(self) -> StorageError | None:
+        """What keeps the disk from sealing what was appended; None while nothing does."""
+        ...
+
+    @property
     def size_bytes(self) -> int:
         """Bytes on disk so far."""
         ...
 
     def append(self, batch: pa.RecordBatch) -> None:
-        """Keep a batch; it is safe when the call returns."""
+        """Keep a batch; it is safe when the call returns.
+
+        Raises:
+            StorageError: The disk refuses; nothing of the batch is kept, and it may be appended again.
+            WsrecError: Nothing more can be appended.
+        """
         ...
 
     def close(self, health: Health) -> Manifest:
@@ -85,6 +92,7 @@ class ParquetSink:
         self._sync = sync
         self._metadata = identity.to_metadata()
         self._journal: JournalWriter | None = None
+        self._broken: JournalWriter | None = None  # refused something; to be cut back before anything goes on
         self._journal_began_ns = 0
         self._number = 0
         self._lock = SessionLock(path)
@@ -94,7 +102,7 @@ class ParquetSink:
         except BaseException:
             self._lock.release()
             raise
-        self._sealer = _Sealer(path, self.manifest, self._metadata)
+        self._sealer = Sealer(path, self.manifest, self._metadata)
 
     @property
     def size_bytes(self) -> int:
@@ -102,21 +110,35 @@ class ParquetSink:
         journal_bytes = self._journal.size_bytes if self._journal else 0
         return self._sealer.segment_bytes + self._sealer.waiting_bytes + journal_bytes
 
+    @property
+    def trouble(self) -> StorageError | None:
+        """What keeps the disk from sealing what was appended; None while nothing does."""
+        return self._sealer.refusal
+
     def append(self, batch: pa.RecordBatch) -> None:
         """Keep a batch of `SCHEMA`, in order; it is safe when the call returns.
 
         Raises:
-            StorageError: The disk refuses; all batches before are safe.
+            StorageError: The disk refuses; all batches before are safe, nothing of this one is kept, and it may be
+                appended again.
+            SegmentDamaged: The disk does not give back what it was given.
         """
-        self._sealer.check()
+        began_ns, now_ns = (batch.column("elapsed_ns")[row].as_py() for row in (0, -1))
+        self._sealer.check(now_ns)
+        self._mend()
         if self._journal is None:
             path = self.path / EVENTS_FOLDER / f"{self._number:06d}{JOURNAL_SUFFIX}"
             self._journal = JournalWriter(path, self._metadata, sync=self._sync)
-            self._journal_began_ns = batch.column("elapsed_ns")[0].as_py()
-        self._journal.append(batch)
+            self._journal_began_ns = began_ns
+        try:
+            self._journal.append(batch)
+        except StorageError:
+            self._journal, self._broken = None, self._journal
+            raise
         self.tally.add(batch)
         age_ns = self.tally.last_elapsed_ns - self._journal_began_ns
-        if self._journal.size_bytes >= self._limits.segment_bytes or age_ns >= self._limits.segment_ns:
+        is_due = self._journal.size_bytes >= self._limits.segment_bytes or age_ns >= self._limits.segment_ns
+        if is_due and self._sealer.refusal is None:
             self._rotate()
 
     def close(self, health: Health) -> Manifest:
@@ -128,128 +150,57 @@ class ParquetSink:
         """
         try:
             self._rotate()
+            self._mend()
             self._sealer.finish()
             self.manifest.count(self.tally)
             self.manifest.health = health
             self.manifest.sealed = True
             self.manifest.write(self.path)
+        except BaseException:
+            self.manifest.sealed = False
+            raise
         finally:
             self.abandon()
         return self.manifest
 
     def abandon(self) -> None:
         """Let go after an error: journals stay as they are, "wsrec recover" seals them."""
-        if self._journal is not None:
-            self._journal.abandon()
-            self._journal = None
+        for journal in (self._journal, self._broken):
+            if journal is not None:
+                journal.abandon()
+        self._journal = self._broken = None
         self._sealer.stop()
         self._lock.release()
 
     def _rotate(self) -> None:
+        """End the open journal and have it sealed; one that refuses its end is mended before the next append."""
         if self._journal is None:
             return
         journal, self._journal = self._journal, None
-        journal.close()
+        try:
+            journal.close()
+        except StorageError:
+            self._broken = journal  # all its batches are safe
+        else:
+            self._seal(journal)
+
+    def _mend(self) -> None:
+        """Cut a journal that refused something back to what was appended, and have it sealed."""
+        if self._broken is None:
+            return
+        if self._broken.rows:
+            self._broken.cut_back()
+            self._seal(self._broken)
+        else:
+            self._broken.abandon()
+            disk.remove(self._broken.path)  # the next one gets its name
+        self._broken = None
+
+    def _seal(self, journal: JournalWriter) -> None:
         counted = Manifest(identity=self.manifest.identity)
         counted.count(self.tally)
-        self._sealer.put(
-            _Sealing(journal.path, journal.rows, journal_bytes=journal.path.stat().st_size, counted=counted)
-        )
+        self._sealer.put(Sealing(journal.path, journal.rows, journal_bytes=journal.safe_bytes, counted=counted))
         self._number += 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Sealing:
-    """A journal to be sealed.
-
-    Attributes:
-        path: The closed journal.
-        rows: Events in it.
-        journal_bytes: Its size.
-        counted: The session's counts up to its end.
-    """
-
-    path: Path
-    rows: int
-    journal_bytes: int
-    counted: Manifest
-
-
-class _Sealer:
-    """Seals journals one after the other, on a thread of its own.
-
-    The first error stops it for good: journals are left where they are, and `check` raises it.
-    """
-
-    def __init__(self, path: Path, manifest: Manifest, metadata: dict[str, str]) -> None:
-        self.segment_bytes = 0
-        self.waiting_bytes = 0
-        self._path = path
-        self._manifest = manifest
-        self._metadata = metadata
-        self._error: WsrecError | None = None
-        self._waiting: queue.Queue[_Sealing | None] = queue.Queue(_MOST_UNSEALED)
-        self._thread = threading.Thread(target=self._run, name="wsrec-sealer", daemon=True)
-        self._thread.start()
-
-    def put(self, sealing: _Sealing) -> None:
-        self.waiting_bytes += sealing.journal_bytes
-        self._waiting.put(sealing)
-
-    def check(self) -> None:
-        """Raise what stopped the sealer, if anything did."""
-        if self._error is not None:
-            raise self._error
-
-    def stop(self) -> None:
-        """Wait until everything that waits is sealed, or was given up; nothing happens the second time."""
-        if self._thread.is_alive():
-            self._waiting.put(None)
-            self._thread.join()
-
-    def finish(self) -> None:
-        self.stop()
-        self.check()
-
-    def _run(self) -> None:
-        while (sealing := self._waiting.get()) is not None:
-            if self._error is None:
-                try:
-                    self._seal(sealing)
-                except WsrecError as exc:
-                    self._error = exc
-                except Exception as exc:  # whatever it is, the recorder must hear of it instead of waiting for ever
-                    self._error = StorageError(
-                        f"sealing {sealing.path} failed: {exc!r}", hint='the journal is intact; try "wsrec recover"'
-                    )
-                    self._error.__cause__ = exc
-
-    def _seal(self, sealing: _Sealing) -> None:
-        info = seal_journal(sealing.path, self._metadata, rows=sealing.rows)
-        counted, manifest = sealing.counted, self._manifest
-        for name in ("events", "messages", "size_bytes", "types", "connections", "gaps", "last_elapsed_ns"):
-            setattr(manifest, name, getattr(counted, name))
-        manifest.segments.append(info)
-        manifest.write(self._path)
-        disk.remove(sealing.path)
-        self.segment_bytes += info.size_bytes
-        self.waiting_bytes -= sealing.journal_bytes
-
-
-def seal_journal(path: Path, metadata: dict[str, str], *, rows: int) -> SegmentInfo:
-    """Write the segment of a journal; the journal stays, to be removed when the manifest knows.
-
-    Args:
-        path: The journal.
-        metadata: For the segment's footer.
-        rows: How many events its whole batches must hold.
-
-    Raises:
-        StorageError: The disk refuses.
-        SegmentDamaged: The journal does not give back that many, or the segment does not; there is none then.
-    """
-    with closing(JournalReader(path)) as journal:
-        return write_segment(journal, path.with_suffix(SEGMENT_SUFFIX), metadata, rows=rows)
 
 
 def _check_is_new(path: Path) -> None:
@@ -274,6 +225,7 @@ class DuckDbSink:
 
     def __init__(self, path: Path, identity: Identity) -> None:
         self.tally = Tally()
+        self._is_in_doubt = False
         self._writer = DuckDbWriter(path, identity)
         self.manifest = self._writer.manifest
 
@@ -287,17 +239,47 @@ class DuckDbSink:
         """Bytes on disk so far."""
         return self._writer.size_bytes
 
+    @property
+    def trouble(self) -> StorageError | None:
+        """Return None: nothing is sealed before the end."""
+        return None
+
     def append(self, batch: pa.RecordBatch) -> None:
-        """Keep a batch of `SCHEMA`, in a transaction of its own."""
-        self._writer.append(batch)
+        """Keep a batch of `SCHEMA`, in a transaction of its own.
+
+        Raises:
+            StorageError: The disk refuses; nothing of the batch is kept, and it may be appended again.
+            SegmentDamaged: After that, the file does not hold what it had taken.
+        """
+        if not (self._is_in_doubt and self._is_held_after_all(batch)):
+            try:
+                self._writer.append(batch)
+            except StorageError:
+                self._is_in_doubt = True
+                raise
         self.tally.add(batch)
+
+    def _is_held_after_all(self, batch: pa.RecordBatch) -> bool:
+        """Return whether an append that failed has left its batch all the same: a commit may fail at its very end."""
+        held = self._writer.resume()
+        if held not in (self.tally.events, self.tally.events + len(batch)):
+            raise SegmentDamaged(
+                f"{self.path} holds {held} events after the disk refused, expected {self.tally.events}",
+                hint="check the disk",
+            )
+        self._is_in_doubt = False
+        return held != self.tally.events
 
     def close(self, health: Health) -> Manifest:
         """Write the final manifest and let go of the file."""
         self.manifest.count(self.tally)
         self.manifest.health = health
         self.manifest.sealed = True
-        self._writer.close()
+        try:
+            self._writer.close()
+        except StorageError:
+            self.manifest.sealed = False
+            raise
         return self.manifest
 
     def abandon(self) -> None:
