@@ -13,7 +13,10 @@ from pathlib import Path
 from torture.finding import Finding, markdown
 from torture.page import write_page
 
-_PARTS: tuple[str, ...] = ("killed",)
+_PARTS: tuple[str, ...] = (
+    "killed",
+    "feed",
+)
 """The modules of this folder with a ``findings``, in the order in which they run."""
 
 

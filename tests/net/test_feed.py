@@ -9,6 +9,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Frame
 from websockets.frames import Opcode as WireOpcode
 from websockets.http11 import Request, Response
+from websockets.utils import accept_key
 
 from wsrecorder.core.event import Opcode
 from wsrecorder.errors import FeedError, UsageError
@@ -264,6 +265,111 @@ async def test_a_server_that_says_nothing_times_out(transport: str) -> None:
             await hear(f"ws://127.0.0.1:{port}/ws/", transport, open_timeout_s=0.1)
         async with asyncio.timeout(5):
             await hung_up.wait()
+
+
+WRONG = {
+    "reserved opcode": b"\x83\x01x",
+    "reserved bit": b"\xa1\x01x",
+    "reserved bit of a close": b"\x98\x00",
+    "compressed, none agreed": b"\xc1\x01\x00",
+    "fragmented ping": b"\x09\x00",
+    "masked": b"\x81\x81\0\0\0\0x",
+    "continuation of nothing": b"\x80\x01x",
+    "message in a message": b"\x01\x01x\x81\x01y",
+    "fragment in a message": b"\x01\x01x\x01\x01y",
+    "close with half a code": b"\x88\x01\x03",
+    "close with a code of nobody": b"\x88\x02\x03\xed",
+    "close with a reason that is not UTF-8": b"\x88\x03\x03\xe8\xff",
+}
+
+
+@pytest.mark.parametrize("is_in_one_piece", [True, False], ids=["one-piece", "pieces"])
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+async def test_what_breaks_the_protocol_ends_the_connection_and_nothing_behind_it_is_taken(
+    transport: str, wrong: bytes, is_in_one_piece: bool
+) -> None:
+    async def handler(websocket: ServerConnection) -> None:
+        pieces = [b"\x81\x06before", wrong, b"\x81\x05after", b"\x81\x05after"]
+        for piece in [b"".join(pieces)] if is_in_one_piece else pieces:
+            websocket.transport.write(piece)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await websocket.wait_closed()
+
+    async with feed(handler, compression=None) as url:
+        heard, closed = await hear(url, transport)
+    assert heard.frames == [(b"before", 1)]
+    assert closed.code in (1002, 1007)
+    assert closed.cause
+
+
+async def test_nothing_is_taken_behind_a_close_frame(transport: str) -> None:
+    async def handler(websocket: ServerConnection) -> None:
+        websocket.transport.write(b"\x81\x06before" + b"\x88\x02\x03\xe8" + b"\x81\x05after")
+        await websocket.wait_closed()
+
+    async with feed(handler, compression=None) as url:
+        heard, closed = await hear(url, transport)
+    assert (heard.frames, closed.code) == ([(b"before", 1)], 1000)
+
+
+async def test_a_server_that_stays_after_its_error_is_left(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsrecorder.net.websockets_link._CLOSE_TIMEOUT_S", 0.05)
+    is_gone = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        key = next(line[19:] for line in head.decode().split("\r\n") if line.lower().startswith("sec-websocket-key: "))
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n\x83\x00"
+        )
+        while await reader.read(1_024):
+            pass
+        writer.close()
+        is_gone.set()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        _, closed = await hear(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws/", transport)
+        assert closed.code == 1002
+        async with asyncio.timeout(5):
+            await is_gone.wait()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Sec-WebSocket-Extensions", "x-unasked"),
+        ("Sec-WebSocket-Extensions", "permessage-deflate; nonsense=1"),
+        ("Sec-WebSocket-Protocol", "v9"),
+    ],
+)
+async def test_a_server_that_agrees_to_what_was_not_offered_is_refused(transport: str, name: str, value: str) -> None:
+    def agree(connection: ServerConnection, request: Request, response: Response) -> None:
+        response.headers[name] = value
+
+    async def handler(websocket: ServerConnection) -> None:
+        await websocket.wait_closed()
+
+    async with feed(handler, process_response=agree, compression=None) as url:
+        with pytest.raises(FeedError, match="did not answer as a WebSocket server"):
+            await hear(url, transport)
+
+
+async def test_the_limit_on_connecting_covers_tls(transport: str) -> None:
+    hung_up = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1_024):
+            pass
+        writer.close()
+        hung_up.set()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server, asyncio.timeout(5):
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(FeedError, match=r"within 0\.1 s"):
+            await hear(f"wss://127.0.0.1:{port}/ws/", transport, open_timeout_s=0.1)
+        await hung_up.wait()
 
 
 @pytest.mark.parametrize("url", ["http://localhost/ws/", "localhost:8000", "ws://", "ws:///ws/", "ws://host:99999/"])

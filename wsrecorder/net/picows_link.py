@@ -30,16 +30,45 @@ _DATA: Final = (_CONTINUATION, Opcode.TEXT, Opcode.BINARY)
 
 _CLOSE_TIMEOUT_S: Final = 2.0
 
+_SWITCHING: Final = 101
+
+_DEFLATE_PARAMETERS: Final = {
+    "server_no_context_takeover",
+    "client_no_context_takeover",
+    "server_max_window_bits",
+    "client_max_window_bits",
+}
+"""Of RFC 7692, section 7.1."""
+
 # What picows has to say of a broken feed is said by the recorder, in the log and in the recording.
 _LOGGER: Final = logging.getLogger("wsrecorder.picows")
 _LOGGER.addHandler(logging.NullHandler())
 _LOGGER.propagate = False
 
 
+class _Told(logging.LoggerAdapter[logging.Logger]):
+    """What picows logs of one connection: there is no other way to hear at once of an error that it finds by itself.
+
+    Attributes:
+        on_error: Called with each.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_LOGGER, {})
+        self.on_error: Callable[[], None] | None = None
+
+    def error(self, *args: object, **options: object) -> None:
+        """Take word of an error."""
+        if self.on_error is not None:
+            self.on_error()
+
+
 class PicowsLink(WSListener):
     """An open connection to a feed, over ``picows``."""
 
-    def __init__(self, options: FeedOptions, receiver: Receiver, response: picows.WSUpgradeResponse) -> None:
+    def __init__(
+        self, options: FeedOptions, receiver: Receiver, response: picows.WSUpgradeResponse, told: _Told
+    ) -> None:
         super().__init__()
         self._receiver = receiver
         self._on_frame: Callable[[bytes, int], None] = receiver.on_frame
@@ -56,6 +85,8 @@ class PicowsLink(WSListener):
         self._first_opcode = 0
         self._is_compressed = False
         self._is_over = False
+        self._is_broken = False
+        told.on_error = self._stop_reading
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Take the transport; called by picows."""
@@ -68,11 +99,16 @@ class PicowsLink(WSListener):
         if frame.payload_size > self._max_bytes:
             self._read_no_more()  # picows has closed for it already
             return
-        if (opcode == Opcode.TEXT or opcode == Opcode.BINARY) and frame.fin and not frame.rsv1:
+        if frame.rsv2 or frame.rsv3:
+            raise self._wrong("reserved bits must be 0")
+        if (opcode == Opcode.TEXT or opcode == Opcode.BINARY) and frame.fin and not frame.rsv1 and not self._parts:
             self._on_frame(frame.get_payload_as_bytes(), opcode)
         elif opcode in _DATA:
             self._assemble(frame, opcode)
+        elif frame.rsv1:
+            raise self._wrong("a control frame that is compressed")
         elif opcode == _CLOSE:
+            self._read_no_more()
             transport.send_close(frame.get_close_code())
             transport.disconnect()
 
@@ -84,11 +120,26 @@ class PicowsLink(WSListener):
         self._is_over = True
         self._on_frame = _ignore
 
+    def _stop_reading(self) -> None:
+        """Read nothing more from the socket: picows has found an error, and would go on behind it for 10 ms.
+
+        Not `_read_no_more`: the frame before the one that is wrong is still to be handed out.
+        """
+        self._is_broken = True
+        if not self._transport.is_disconnected:
+            self._transport.underlying_transport.pause_reading()
+
     def _assemble(self, frame: WSFrame, opcode: int) -> None:
         if self._is_over:
             return
         if opcode != _CONTINUATION:
+            if self._parts:
+                raise self._wrong("a message begins before the last one has ended")
             self._first_opcode, self._is_compressed = opcode, frame.rsv1
+        elif not self._parts:
+            raise self._wrong("a continuation of no message")
+        elif frame.rsv1:
+            raise self._wrong("a continuation that says it is compressed")
         self._parts.append(frame.get_payload_as_bytes())
         self._parts_bytes += frame.payload_size
         if self._parts_bytes > self._max_bytes:
@@ -99,15 +150,18 @@ class PicowsLink(WSListener):
 
     def _inflate(self, payload: bytes) -> bytes:
         if self._inflater is None:
-            self._read_no_more()
-            raise picows.WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "a compressed frame, none was negotiated")
+            raise self._wrong("a compressed frame, none was negotiated")
         try:
             return self._inflater.inflate(payload)
         except OverflowError:
             raise self._too_big() from None
         except zlib.error as exc:
-            self._read_no_more()
-            raise picows.WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "a message that cannot be inflated") from exc
+            raise self._wrong("a message that cannot be inflated") from exc
+
+    def _wrong(self, what: str) -> picows.WSProtocolError:
+        """Return the error for a frame that breaks RFC 6455, which picows leaves to us."""
+        self._read_no_more()
+        return picows.WSProtocolError(WSCloseCode.PROTOCOL_ERROR, what)
 
     def _too_big(self) -> picows.WSProtocolError:
         # Raised to picows, which closes with the code and hands the error to whoever waits for the end.
@@ -121,7 +175,7 @@ class PicowsLink(WSListener):
 
     def resume(self) -> None:
         """Read on."""
-        if not self._transport.is_disconnected:
+        if not self._transport.is_disconnected and not self._is_broken:
             self._transport.underlying_transport.resume_reading()
 
     def send(self, payload: bytes, opcode: Opcode) -> None:
@@ -190,24 +244,55 @@ async def open_link(options: FeedOptions, receiver: Receiver) -> PicowsLink:
         headers.append(("Sec-WebSocket-Protocol", ", ".join(options.subprotocols)))
     if options.deflate:
         headers.append(("Sec-WebSocket-Extensions", "permessage-deflate"))
+    told = _Told()
+
+    def link_to(request: picows.WSUpgradeRequest, response: picows.WSUpgradeResponse) -> PicowsLink:
+        _check_agreed(options, response)
+        return PicowsLink(options, receiver, response, told)
+
     try:
-        _, link = await picows.ws_connect(
-            lambda request, response: PicowsLink(options, receiver, response),
-            urlunsplit(parts._replace(netloc=netloc)),
-            ssl_context=options.tls,
-            # It would take every header along to wherever it is sent.
-            max_redirects=0 if headers_of_ours else 5,
-            websocket_handshake_timeout=options.open_timeout_s,
-            enable_auto_ping=True,
-            auto_ping_idle_timeout=PING_INTERVAL_S,
-            auto_ping_reply_timeout=PING_TIMEOUT_S,
-            max_frame_size=options.max_frame_bytes,
-            extra_headers=headers,
-            logger_name=_LOGGER,
-        )
-    except (TimeoutError, OSError, picows.WSError) as exc:
+        # Its own limit begins once TCP and TLS are there, and begins anew with each redirect.
+        async with asyncio.timeout(options.open_timeout_s):
+            _, link = await picows.ws_connect(
+                link_to,
+                urlunsplit(parts._replace(netloc=netloc)),
+                ssl_context=options.tls,
+                # It would take every header along to wherever it is sent.
+                max_redirects=0 if headers_of_ours else 5,
+                websocket_handshake_timeout=options.open_timeout_s,
+                enable_auto_ping=True,
+                auto_ping_idle_timeout=PING_INTERVAL_S,
+                auto_ping_reply_timeout=PING_TIMEOUT_S,
+                max_frame_size=options.max_frame_bytes,
+                extra_headers=headers,
+                logger_name=told,
+            )
+    except (TimeoutError, OSError, ValueError, picows.WSError) as exc:
         response = getattr(exc, "response", None)
-        raise refusal(options, exc, None if response is None else int(response.status)) from exc
+        status = None if response is None else int(response.status)
+        # One that was 101 and no good says for itself what was wrong with it.
+        raise refusal(options, exc, None if status == _SWITCHING else status) from exc
     if not isinstance(link, PicowsLink):  # picows 2.3 returns none where the connection ends before its handshake does
         raise refusal(options, picows.WSError("the connection ended before its handshake did"), None)
     return link
+
+
+def _check_agreed(options: FeedOptions, response: picows.WSUpgradeResponse) -> None:
+    """Look whether the server agreed to what was offered (RFC 6455, section 4.1); picows does not.
+
+    Raises:
+        picows.WSInvalidHeaderError: It did not.
+    """
+    extensions = response.headers.getall("Sec-WebSocket-Extensions", [])
+    name, *parameters = (word.strip() for word in ", ".join(extensions).split(";"))
+    known = {parameter.partition("=")[0].strip() for parameter in parameters} <= _DEFLATE_PARAMETERS
+    if extensions and not (options.deflate and name == "permessage-deflate" and known):
+        raise _unasked("Sec-WebSocket-Extensions", ", ".join(extensions), response)
+    subprotocol = response.headers.get("Sec-WebSocket-Protocol")
+    if subprotocol is not None and subprotocol not in options.subprotocols:
+        raise _unasked("Sec-WebSocket-Protocol", subprotocol, response)
+
+
+def _unasked(name: str, value: str, response: picows.WSUpgradeResponse) -> picows.WSInvalidHeaderError:
+    what = f"it answered {name}: {value[:100]}, which was not offered"
+    return picows.WSInvalidHeaderError(what, name, value, None, None, response)

@@ -39,6 +39,15 @@ class _Connection(ClientConnection):
         self._on_frame = receiver.on_frame
         self._parts: list[bytes] = []
         self._first_opcode = 0
+        self._is_ending = False
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # The server is to end the TCP connection now (RFC 6455, section 7.1.1), after a close frame of its own and
+        # after one of ours that says what it did wrong; not all do.
+        if not self._is_ending and self.protocol.close_expected():
+            self._is_ending = True
+            self.loop.call_later(_CLOSE_TIMEOUT_S, self.transport.abort)
 
     def process_event(self, event: Any) -> None:
         if not isinstance(event, Frame):
@@ -48,9 +57,6 @@ class _Connection(ClientConnection):
                 self._receiver.on_open(self.subprotocol, bool(self.protocol.extensions))
         elif event.opcode not in _DATA:
             super().process_event(event)
-            if event.opcode is WireOpcode.CLOSE:
-                # The server is to end the TCP connection (RFC 6455, section 7.1.1); not all do.
-                self.loop.call_later(_CLOSE_TIMEOUT_S, self.transport.abort)
         elif event.fin and event.opcode is not WireOpcode.CONT:
             self._on_frame(bytes(event.data), int(event.opcode))
         else:
