@@ -258,6 +258,13 @@ class Queries:
             self._attach(Path(copy[0]), alias)
         except duckdb.ResourceInUseException:  # this process has it open
             return self._in_memory(store.identity().id, list(store.batches(Selection())))
+        # A view may read any file of this machine, and this is a file that somebody may have sent.
+        query = "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND table_name IN ('events', 'session')"
+        if self._connection.execute(query, [alias]).fetchone() != (2,):
+            raise SessionError(
+                f"{store.path} is a DuckDB file, but no session: it lacks the tables events and session",
+                hint="it was not recorded by wsrec",
+            )
         return self._select(self._attached_session(store, alias), f"{alias}.events")
 
     def _attached_session(self, store: DuckDbStore, alias: str) -> str:

@@ -1,5 +1,8 @@
 """The filesystem seam: all that the store asks of a disk, with its errors told apart.
 
+What is made here is its owner's alone, whatever the umask: a recording may hold anything. What is written never goes
+through a symbolic link, since a session may come from somebody else.
+
 An object store can stand behind these few verbs later.
 """
 
@@ -8,26 +11,31 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
-from wsrecorder.errors import StorageError
+from wsrecorder.errors import SessionError, StorageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "append_to",
     "cause_of",
     "create",
+    "create_anew",
     "discard",
     "free_bytes",
     "list_names",
     "make_directory",
     "move_aside",
     "open_for_arrow",
+    "private",
     "publish",
+    "refuse_link",
     "remove",
     "replace_atomically",
     "says_full",
@@ -37,7 +45,11 @@ __all__ = [
     "truncate",
 ]
 
+_FOLDER_MODE: Final = 0o700
+_FILE_MODE: Final = 0o600
+
 _HINTS = {
+    errno.ELOOP: "it is a symbolic link, which is not written through: see where it leads, and remove it",
     errno.ENOSPC: "free some space or name another place with --library; what was recorded is intact",
     errno.EDQUOT: "free some space or name another place with --library; what was recorded is intact",
     errno.EROFS: "name a place that can be written with --library",
@@ -86,7 +98,9 @@ def make_directory(path: Path, *, exist_ok: bool = True) -> None:
         StorageError: The disk refuses.
     """
     try:
-        path.mkdir(parents=True, exist_ok=exist_ok)
+        for parent in reversed([folder for folder in path.parents if not folder.exists()]):
+            parent.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+        path.mkdir(mode=_FOLDER_MODE, exist_ok=exist_ok)
     except FileExistsError:
         if not exist_ok:
             raise
@@ -101,7 +115,62 @@ def make_directory(path: Path, *, exist_ok: bool = True) -> None:
 def create(path: Path) -> IO[bytes]:
     """Open a new file for writing, buffered; it must not be there yet."""
     with storage_errors(path):
-        return path.open("xb", buffering=1 << 20)
+        return _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, "wb")
+
+
+def create_anew(path: Path) -> IO[bytes]:
+    """Open a file for writing and reading, in place of one that a crash may have left by that name."""
+    with storage_errors(path):
+        path.unlink(missing_ok=True)
+        return _open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, "w+b")
+
+
+def append_to(path: Path) -> IO[bytes]:
+    """Open a file to write at its end, and to read; it is made where there is none."""
+    with storage_errors(path):
+        return _open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _NO_LINK, "a+b")
+
+
+_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
+
+
+def _open(path: Path, flags: int, mode: str) -> IO[bytes]:
+    return os.fdopen(os.open(path, flags, _FILE_MODE), mode, 1 << 20)
+
+
+_private_lock: Final = threading.Lock()
+_private: list[int] = []
+"""The umask that was there before, once for each block that is inside of `private`."""
+
+
+@contextmanager
+def private() -> Iterator[None]:
+    """Have whatever is made within the block be its owner's alone, for libraries that make files of their own.
+
+    It sets the umask, which is the whole process's: others may find their files private too, never the reverse.
+    """
+    with _private_lock:
+        _private.append(os.umask(0o077) if not _private else _private[0])
+    try:
+        yield
+    finally:
+        with _private_lock:
+            before = _private.pop()
+            if not _private:
+                os.umask(before)
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse a symbolic link within a session: it may come from somebody else, and lead anywhere.
+
+    Raises:
+        SessionError: It is one.
+    """
+    if path.is_symlink():
+        raise SessionError(
+            f"{path} is a symbolic link, and a session keeps its files itself",
+            hint="put the file there that it leads to, if you know why it is there; else remove it",
+        )
 
 
 def open_for_arrow(path: Path) -> pa.NativeFile:
@@ -187,7 +256,7 @@ def replace_atomically(path: Path, content: bytes) -> None:
     """Write a whole small file so that a reader sees the old one or the new one."""
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with storage_errors(path), temporary.open("wb") as file:
+        with storage_errors(path), create_anew(temporary) as file:
             file.write(content)
             sync(file)
         publish(temporary, path)

@@ -41,6 +41,8 @@ _CREATE_SESSION: Final = "CREATE TABLE session (manifest VARCHAR NOT NULL)"
 _Config: TypeAlias = dict[str, str | bool | int | float | list[str]]
 _CONFIG: Final[_Config] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 _WRITER_CONFIG: Final[_Config] = {**_CONFIG, "threads": 1}
+# A view in a file from somebody else may read any file of this machine.
+_READER_CONFIG: Final[_Config] = {**_CONFIG, "enable_external_access": False}
 
 _BATCH_ROWS: Final = 16_384
 
@@ -86,14 +88,12 @@ class DuckDbWriter:
         writer = cls.__new__(cls)
         writer.path = path
         try:
-            writer._connection = duckdb.connect(path, config=_WRITER_CONFIG)
-        except duckdb.IOException as exc:
-            if "lock" in str(exc):
-                raise _is_being_written(path) from exc
-            raise _damaged(path, exc) from exc
-        except duckdb.ConnectionException as exc:
-            raise _is_being_written(path) from exc
+            with disk.private():
+                writer._connection = duckdb.connect(path, config=_WRITER_CONFIG)
         except duckdb.Error as exc:
+            is_locked_elsewhere = isinstance(exc, duckdb.IOException) and "lock" in str(exc)
+            if is_locked_elsewhere or isinstance(exc, duckdb.ConnectionException):
+                raise _is_being_written(path) from exc
             raise _damaged(path, exc) from exc
         try:
             writer.manifest = _manifest_in(writer._connection, path)
@@ -220,7 +220,7 @@ class DuckDbStore:
 def is_locked(path: Path) -> bool:
     """Return whether somebody writes into a session's file right now."""
     try:
-        duckdb.connect(path, read_only=True, config=_CONFIG).close()
+        duckdb.connect(path, read_only=True, config=_READER_CONFIG).close()
     except duckdb.ConnectionException:
         return True
     except duckdb.IOException as exc:
@@ -291,12 +291,12 @@ def connect_to_read(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with ExitStack() as stack:
         try:
             try:
-                connection = duckdb.connect(path, read_only=True, config=_CONFIG)
+                connection = duckdb.connect(path, read_only=True, config=_READER_CONFIG)
             except duckdb.ConnectionException:  # this process records it
                 connection = duckdb.connect(path, config=_WRITER_CONFIG)
             except duckdb.IOException:  # another process holds the lock, or it is no DuckDB file
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="wsrec-"))
-                connection = duckdb.connect(_snapshot(path, Path(folder)), read_only=True, config=_CONFIG)
+                connection = duckdb.connect(_snapshot(path, Path(folder)), read_only=True, config=_READER_CONFIG)
         except duckdb.Error as exc:
             raise _damaged(path, exc) from exc
         yield stack.enter_context(connection)
@@ -333,9 +333,13 @@ def _damaged(path: Path, exc: Exception) -> SegmentDamaged:
 
 @contextmanager
 def _storage_errors(path: Path, told: tuple[type[Exception], ...] = (duckdb.Error,)) -> Iterator[None]:
-    """Translate what DuckDB says into a `StorageError`; what is not of those ``told`` into a `SessionError`."""
+    """Translate what DuckDB says into a `StorageError`; what is not of those ``told`` into a `SessionError`.
+
+    What it makes meanwhile, its log too, is the owner's alone.
+    """
     try:
-        yield
+        with disk.private():
+            yield
     except duckdb.Error as exc:
         remedy = "free some space" if disk.says_full(exc) else "check the disk"
         error = StorageError if isinstance(exc, told) else SessionError

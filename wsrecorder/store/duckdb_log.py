@@ -33,7 +33,7 @@ def cut_log(path: Path, damage: SegmentDamaged) -> Path | None:
         return None
     kept = log.with_name(log.name + ".cut")
     with disk.storage_errors(log):
-        with log.open("rb") as file, kept.open("xb") as copy:
+        with log.open("rb") as file, disk.create(kept) as copy:
             shutil.copyfileobj(file, copy)
             disk.sync(copy)
         with log.open("r+b") as file:

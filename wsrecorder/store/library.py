@@ -109,7 +109,7 @@ class Library:
         if path.exists():
             return open_store(path)
         inside = self.path / path
-        if inside.exists():
+        if ".." not in path.parts and inside.exists():
             return open_store(inside)
         raise SessionNotFound(f"there is no session at {path}", hint=f'"wsrec ls --library {self.path}" lists them')
 

@@ -57,7 +57,7 @@ class SessionLock:
 
     def _try(self) -> int | None:
         """Return a descriptor that holds the lock; None when the file went away meanwhile."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
             if not _lock(descriptor):
                 holder = os.read(descriptor, 32).decode(errors="replace").strip()

@@ -7,6 +7,7 @@ so that a session without a manifest is still readable.
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -267,12 +268,25 @@ class Manifest(msgspec.Struct, kw_only=True):
             raise SessionError(f"{path} is not a manifest: {str(exc).splitlines()[0]}", hint=_WITHOUT) from exc
         if crc32 != _crc32(_canonical(found)):
             raise SessionError(f"{path} is not as wsrec wrote it: the checksum does not match", hint=_WITHOUT)
+        _refuse_foreign_names(manifest, path)
         return manifest
 
     def write(self, folder: Path) -> None:
         """Replace the manifest of a session's folder atomically."""
         disk.replace_atomically(folder / MANIFEST_NAME, self.to_json())
 
+
+def _refuse_foreign_names(manifest: Manifest, path: Path) -> None:
+    """Refuse what would lead out of the session's folder, or out of the library: a manifest may come from anybody."""
+    session_id = manifest.identity.id
+    if not session_id or {"/", "\\", "\0"} & set(session_id) or session_id in (".", ".."):
+        raise SessionError(f"{path} names the session {session_id!r}, which is no name of a folder", hint=_WITHOUT)
+    for info in manifest.segments:
+        if not _SEGMENT.fullmatch(info.name):
+            raise SessionError(f"{path} lists {info.name!r}, which is no name of a segment", hint=_WITHOUT)
+
+
+_SEGMENT: Final = re.compile(r"[0-9]{6,12}\.parquet")
 
 _WITHOUT: Final = 'run "wsrec recover" to have it written anew; the session is readable without it too'
 

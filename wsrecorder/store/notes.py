@@ -64,6 +64,7 @@ class NoteBook:
         Raises:
             StorageError: The file is there and cannot be read.
         """
+        disk.refuse_link(self.path)
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -101,7 +102,7 @@ class NoteBook:
         note = Note(elapsed_ns=elapsed_ns, received_ns=received_ns, text=text, made_at_ns=made_at_ns)
         is_new = not self.path.exists()
         with disk.storage_errors(self.path):
-            with self.path.open("a+b") as file:
+            with disk.append_to(self.path) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)  # let go of when the file is closed
                 file.write(_separator(file) + msgspec.json.encode(note) + b"\n")
                 disk.sync(file)

@@ -53,6 +53,8 @@ def sweep(library: Path) -> None:
     for name in disk.list_names(library):
         if name.startswith(_HIDDEN):
             with disk.storage_errors(library / name):
+                if (library / name).is_symlink():
+                    continue  # not ours: ours are folders
                 shutil.rmtree(library / name)
 
 

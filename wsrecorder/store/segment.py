@@ -81,7 +81,7 @@ def write_segment(
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with disk.storage_errors(path), temporary.open("wb+") as file:
+        with disk.storage_errors(path), disk.create_anew(temporary) as file:
             written = _write(batches, file, metadata)
             stamp.fill_in(file)
             disk.sync(file)

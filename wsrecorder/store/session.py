@@ -96,10 +96,12 @@ class ParquetStore:
 
     def _numbered(self, suffix: str) -> dict[int, Path]:
         folder = self.path / EVENTS_FOLDER
+        disk.refuse_link(folder)
         found: dict[int, Path] = {}
         for name in disk.list_names(folder):
             stem = name.removesuffix(suffix)
             if stem != name and stem.isdecimal() and f"{int(stem):06d}" == stem:
+                disk.refuse_link(folder / name)
                 found[int(stem)] = folder / name
         return dict(sorted(found.items()))
 
@@ -111,6 +113,7 @@ class ParquetStore:
             FormatTooNew: A newer wsrec wrote it.
         """
         path = self.path / MANIFEST_NAME
+        disk.refuse_link(path)
         try:
             content = path.read_bytes()
         except FileNotFoundError:
