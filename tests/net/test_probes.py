@@ -88,3 +88,38 @@ async def test_it_serves_over_ipv6() -> None:
             assert (await asyncio.to_thread(ask, probes.url, "/a"))[2] == "ok\n"
     except EndpointError:
         pytest.skip("this machine has no IPv6 loopback")
+
+
+async def test_actions_are_for_programs_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def act(body: str) -> Finding:
+        said.append(body)
+        return Finding(b"done\n", 202)
+
+    def post(url: str, path: str, body: str, headers: dict[str, str]) -> tuple[int, str]:
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=20)
+        try:
+            connection.request("POST", path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    async with Probes("127.0.0.1", 0, {"/a": lambda: Finding(b"ok\n")}, {"/act": act}) as probes:
+
+        async def asked(path: str = "/act", body: str = "x ", **headers: str) -> int:
+            return (await asyncio.to_thread(post, probes.url, path, body, headers))[0]
+
+        assert await asked() == 202
+        assert await asked(body="") == 202
+        assert await asked(path="/a") == 404
+        assert await asked(Origin="http://127.0.0.1") == 403
+        assert await asked(Origin="null") == 403
+        assert await asked(Referer="http://127.0.0.1/") == 403
+        assert await asked(body="x" * 1_001) == 413
+        assert await asked(**{"Content-Length": "-1"}) == 413
+        assert (await asyncio.to_thread(ask, probes.url, "/act"))[0] == 404
+        monkeypatch.setattr(probes_module, "_is_near", lambda address: False)
+        assert await asked() == 403, "from another machine"
+    assert said[:2] == ["x", ""]

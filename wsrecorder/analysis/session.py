@@ -15,7 +15,7 @@ from wsrecorder.core.event import Event, Kind, from_epoch_ns
 from wsrecorder.core.moment import parse_moment, resolve_window
 from wsrecorder.store import lock
 from wsrecorder.store.library import Library, library_path
-from wsrecorder.store.manifest import Health, Manifest
+from wsrecorder.store.manifest import BlackBoxTrigger, Health, Manifest
 from wsrecorder.store.schema import COLUMNS, RecordBatch, Table, iter_events, to_table
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import ParquetStore, Store
@@ -67,6 +67,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
         tool: Program and version that recorded it.
         format_version: Version of the layout on disk.
         continues: Id of the session that this one goes on from, after its recorder was started again; or None.
+        black_box: Why a black box wrote it; None if none did.
     """
 
     id: str
@@ -93,6 +94,7 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     tool: str
     format_version: int
     continues: str | None = None
+    black_box: BlackBoxTrigger | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON."""
@@ -149,6 +151,7 @@ class Session:
             tool=identity.tool,
             format_version=manifest.format_version,
             continues=identity.continues or None,
+            black_box=identity.black_box or None,
         )
 
     @property

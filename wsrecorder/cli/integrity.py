@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,17 +79,37 @@ def recover(
 ) -> int:
     """Seal what a crash left unsealed, and say what it cost. It removes nothing that it could not read.
 
+    With --all, what black boxes held that were killed becomes sessions, too.
+
     Exits 0 when nothing was lost, 6 when the end of a journal was cut off, 4 when nothing could be read.
     """
     from wsrecorder.jobs.recover import recover as run_recover
 
-    exit_code = 0
+    exit_code = _recover_rings(library, as_json=as_json) if use_all and not sessions else 0
     for session in _chosen(sessions, library, use_all=use_all):
         recovery = run_recover(session.store)
         if as_json:
             print_json(recovery.to_dict())
         else:
             _print_recovery(recovery)
+        exit_code = exit_code or recovery.exit_code
+    return exit_code
+
+
+def _recover_rings(library: Path, *, as_json: bool) -> int:
+    """Make sessions of what killed black boxes have left; return the exit code."""
+    from wsrecorder.jobs.snapshot import recover_rings
+
+    exit_code = 0
+    for recovery in recover_rings(library, f"wsrecorder {version('wsrecorder')}"):
+        if as_json:
+            print_json(recovery.to_dict())
+        else:
+            for made in recovery.made:
+                events = show_number(made.manifest.events, "event")
+                say(f"a black box was killed; what it held is in {made.path}: {events}")
+            for kept in recovery.kept:
+                print(f"what could not be read is kept in {kept}")
         exit_code = exit_code or recovery.exit_code
     return exit_code
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -97,8 +97,14 @@ def begin_log(log_format: LogFormat, *, quiet: bool) -> bool:
 
 
 @asynccontextmanager
-async def metrics_beside(options: MetricsOptions | None) -> AsyncIterator[Callable[[Callable[[], Vitals]], None]]:
+async def metrics_beside(
+    options: MetricsOptions | None, actions: Mapping[str, Callable[[str], Finding]] | None = None
+) -> AsyncIterator[Callable[[Callable[[], Vitals]], None]]:
     """Serve metrics and health until the block ends.
+
+    Args:
+        options: Where; None is nowhere.
+        actions: What else programs on this machine can have done: what answers a POST of each path.
 
     Yields:
         What is to be told, once, how to reach what there is to tell of the job.
@@ -114,7 +120,7 @@ async def metrics_beside(options: MetricsOptions | None) -> AsyncIterator[Callab
     watched: list[Vitals] = []
     page = _Pages(options, watched)
     answers = {"/metrics": page.metrics, "/healthz": page.health, "/readyz": page.readiness}
-    async with Probes(options.host, options.port, answers) as probes:
+    async with Probes(options.host, options.port, answers, actions) as probes:
         if not options.quiet:
             say(f"metrics at {probes.url}/metrics")
         yield lambda reach: watched.append(reach())

@@ -59,7 +59,9 @@ class RecordPanel:
             self._rates[index] += _SMOOTH * (rate - self._rates[index])
             title = Text(f" {self._options[index].feed.shown_url} ", style="bold")
             blocks.append(Panel(_record_block(state, self._rates[index]), title=title, title_align="left"))
-        return Group(*blocks, Text("Ctrl-C seals the recording and ends", style="dim"))
+        is_box = any(options.black_box is not None for options in self._options)
+        end = "Ctrl-C ends; SIGUSR1 writes a snapshot" if is_box else "Ctrl-C seals the recording and ends"
+        return Group(*blocks, Text(end, style="dim"))
 
 
 def _record_block(state: FeedState, rate: float) -> RenderableType:
@@ -76,6 +78,9 @@ def _record_block(state: FeedState, rate: float) -> RenderableType:
         ("types", ", ".join(f"{name} {show_count(count)}" for name, count in top) or "–"),
         ("session", str(state.path or "–")),
     ]
+    if state.ring is not None:
+        ring = f"{show_bytes(state.ring.size_bytes)}, the last {state.ring.span_ns / 1e9:,.0f} s"
+        rows[-1:] = [("ring", ring), ("snapshots", show_count(state.snapshots))]
     return facts_table(rows)
 
 

@@ -13,6 +13,19 @@ import typer
 
 from wsrecorder.cli import redaction_options, upstream_options
 from wsrecorder.cli.app import app
+from wsrecorder.cli.black_box_options import (
+    Keep,
+    KeepSize,
+    Post,
+    Pre,
+    Snapshot,
+    SnapshotRequests,
+    Trigger,
+    black_box_of,
+    keeping_of,
+    say_snapshots,
+    snapshots_facts,
+)
 from wsrecorder.cli.operating import (
     LogFormat,
     LogFormatOption,
@@ -32,6 +45,7 @@ from wsrecorder.core.recorder import Retry
 from wsrecorder.errors import UsageError
 
 if TYPE_CHECKING:
+    from wsrecorder.core.retention import Limit
     from wsrecorder.jobs.feed_recorder import FeedRecorder
     from wsrecorder.jobs.record_options import Outcome, RecordOptions
     from wsrecorder.jobs.vitals import Vitals
@@ -74,6 +88,12 @@ def record(
     min_free: Annotated[
         str, typer.Option(metavar="SIZE", help="Seal and end before the disk has less than this left; 0 fills it.")
     ] = "500MB",
+    snapshot: Snapshot = None,
+    trigger: Trigger = None,
+    pre: Pre = None,
+    post: Post = None,
+    keep: Keep = None,
+    keep_size: KeepSize = None,
     type_path: Annotated[str, typer.Option(metavar="PATH", help="Where a message's type is, such as data.e.")] = "type",
     ts_path: Annotated[str, typer.Option(metavar="PATH", help="Where the sender's time stamp is.")] = "ts",
     ts_unit: Annotated[str, typer.Option(help=f"Its unit: {', '.join(TS_UNITS)}.")] = "ms",
@@ -102,13 +122,15 @@ def record(
     """Record every frame of live WebSocket feeds, each into a session of its own.
 
     Stops at Ctrl-C, SIGTERM or a limit; what was recorded is sealed then. A lost connection is marked in
-    the recording and made again.
+    the recording and made again. With --snapshot only the last minutes are kept, until something triggers.
     """
     from wsrecorder.jobs.record_options import RecordOptions
     from wsrecorder.net.transport import FeedOptions, choose_transport
 
     if into is not None and len(urls) > 1:
         raise UsageError(f"--into takes one URL, found {len(urls)}", hint="record each URL into a file of its own")
+    black_box = black_box_of(snapshot, trigger, pre, post)
+    keeping = keeping_of(keep, keep_size)
     upstream = upstream_options.upstream_of(
         urls, header=header, header_env=header_env, header_file=header_file, query_env=query_env,
         subprotocol=subprotocol, subprotocol_env=subprotocol_env,
@@ -140,15 +162,18 @@ def record(
             transport=choose_transport(transport),
             redaction=redaction,
             tool=f"wsrecorder {version('wsrecorder')}",
+            black_box=black_box,
         )
         for url in urls
     ]
     served = metrics_options("record", metrics, metrics_host, quiet=quiet)
     on_terminal = begin_log(log_format, quiet=quiet)
-    return _report(_record(options, served, on_terminal=on_terminal), as_json=as_json)
+    return _report(_record(options, served, keeping, on_terminal=on_terminal), as_json=as_json)
 
 
-def _record(options: list[RecordOptions], metrics: MetricsOptions | None, *, on_terminal: bool) -> list[Outcome]:
+def _record(
+    options: list[RecordOptions], metrics: MetricsOptions | None, keeping: Limit | None, *, on_terminal: bool
+) -> list[Outcome]:
     from wsrecorder.cli.panel import record_panel
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock
@@ -160,17 +185,19 @@ def _record(options: list[RecordOptions], metrics: MetricsOptions | None, *, on_
     # they come, not when the writer has finished with a batch.
     sys.setswitchinterval(0.0005)
     clock = SystemClock()
+    requests = SnapshotRequests(is_wanted=any(entry.black_box is not None for entry in options))
 
     async def run(stop: asyncio.Event) -> list[Outcome]:
         panel = record_panel(options) if on_terminal else nullcontext()
-        async with metrics_beside(metrics) as measure, panel as shown:
+        async with requests.on_signal(), metrics_beside(metrics, requests.actions) as measure, panel as shown:
 
             def on_started(recorders: list[FeedRecorder]) -> None:
+                requests.watch(recorders)
                 measure(lambda: _vitals(recorders))
                 if shown is not None:
                     shown.watch(recorders)
 
-            return await record_feeds(options, clock, stop, on_started)
+            return await record_feeds(options, clock, stop, on_started, keeping)
 
     return run_until_stopped(run)
 
@@ -186,6 +213,8 @@ def _report(outcomes: list[Outcome], *, as_json: bool) -> int:
     for outcome in outcomes:
         if as_json:
             print_json(_facts(outcome))
+        elif outcome.snapshots is not None:
+            say_snapshots(outcome, outcome.snapshots)
         elif outcome.manifest is not None:
             facts = outcome.manifest
             say(
@@ -221,5 +250,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
             "paused_ms": manifest.health.paused_ms,
             "redacted": manifest.redacted or {},
         }
+    if outcome.snapshots is not None:
+        facts |= {"id": None, "snapshots": snapshots_facts(outcome.snapshots)}
     facts["error"] = None if error is None else {"message": error.message, "hint": error.hint}
     return facts

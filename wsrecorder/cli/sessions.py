@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from wsrecorder.cli.app import app
+from wsrecorder.cli.black_box_options import why_written
 from wsrecorder.cli.event_lines import EventLines, JsonLines, PayloadLines, ReadableLines
 from wsrecorder.cli.options import Json, LibraryOption
 from wsrecorder.cli.output import print_json, say, show_bytes, show_count, show_duration
@@ -35,6 +36,8 @@ def ls(library: LibraryOption = Path("recordings"), as_json: Json = False) -> in
 
     A session that cannot be read is listed with what is wrong with it.
     """
+    from wsrecorder.store.ring import left_rings
+
     found = sorted(_infos(library), key=lambda entry: _id(*entry))
     if as_json:
         for _, entry in found:
@@ -48,6 +51,9 @@ def ls(library: LibraryOption = Path("recordings"), as_json: Json = False) -> in
     for path, entry in found:
         if isinstance(entry, dict) and not as_json:
             say(f"{path.name}: {entry['error']['message']}")
+    if not as_json and (rings := left_rings(library)):
+        found_word = "a black box was" if len(rings) == 1 else f"{len(rings)} black boxes were"
+        say(f'{found_word} killed here; "wsrec recover --all" makes sessions of what they held')
     return 0
 
 
@@ -104,6 +110,7 @@ def _facts(facts: SessionInfo) -> list[tuple[str, str]]:
         ("feed", facts.feed or "unknown"),
         ("path", facts.path),
         *([("continues", facts.continues)] if facts.continues else []),
+        *([("black box", why_written(facts.black_box))] if facts.black_box else []),
         ("start", facts.start),
         ("end", facts.end),
         ("duration", show_duration(round(facts.duration_s * 1e9))),

@@ -10,13 +10,16 @@ import asyncio
 import logging
 import random
 from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from wsrecorder.clock import Clock
+from wsrecorder.core.black_box import Cause, Trigger
 from wsrecorder.core.event import Batch, Opcode
 from wsrecorder.core.recorder import Recorder
 from wsrecorder.errors import FeedError, StorageError, WsrecError
+from wsrecorder.jobs.black_box import BlackBoxSink
 from wsrecorder.jobs.disk_outage import DiskOutage
 from wsrecorder.jobs.record_options import FeedState, Outcome, RecordOptions
 from wsrecorder.jobs.recording_vitals import RecordingVitals
@@ -53,6 +56,7 @@ class FeedRecorder:
         self._link: Link | None = None
         self._subprotocol: str | None = None
         self._early: deque[Batch] = deque()  # taken before there was a session to write them into
+        self._triggers: deque[Trigger] = deque()  # asked of the black box, and not told it yet
         self._health = Health()
         self._stop = asyncio.Event()
         self._paused_ns: int | None = None
@@ -77,6 +81,15 @@ class FeedRecorder:
         if self._recorder.frame(payload, opcode, self._now_ns()):
             self._flush()
             self._let_others_run()
+
+    def snapshot(self, cause: Cause, reason: str) -> bool:
+        """Have the black box write what it has; return False where nothing is recorded yet, or any more."""
+        is_over = self._status == "ended" or (self._recording is not None and self._recording.error is not None)
+        if self.options.black_box is None or is_over or not self._recorder.connections:
+            return False
+        self._triggers.append(Trigger(cause, self._now_ns() - self._recorder.started_ns, reason))
+        self._flush()  # what came before the trigger is looked at before it
+        return True
 
     # The loop of the feed.
 
@@ -202,6 +215,7 @@ class FeedRecorder:
             self._health.longest_stall_ms = max(self._health.longest_stall_ms, round(late_ms, 3))
             if self._recorder.is_due(now_ns + _TICK_NS):  # at the next tick it would be too late
                 self._flush()
+            self._tell_time(now_ns)
             silent_ns = now_ns - self._recorder.last_frame_ns
             # A reader that waits for the disk hears nothing either: that is no stall of the feed.
             if 0 < stall_ns <= silent_ns and self._status == "open" and self._link and self._paused_ns is None:
@@ -210,6 +224,12 @@ class FeedRecorder:
             if duration_ns is not None and now_ns - self._recorder.started_ns >= duration_ns:
                 self._recorder.complete = True
                 self._stop.set()
+
+    def _tell_time(self, now_ns: int) -> None:
+        """Let a snapshot end although nothing comes: all that is older than a flush was handed over."""
+        if self._recording is not None and self._box is not None and self._box.is_pending:
+            reached_ns = now_ns - self.options.limits.flush_ns - self._recorder.started_ns
+            self._recording.run_soon(partial(self._box.reach, reached_ns))
 
     async def _watch_space(self, path: Path) -> None:
         """End the recording before the disk is full."""
@@ -232,6 +252,9 @@ class FeedRecorder:
                     self._hold_back()
         except WsrecError:
             self._stop.set()
+        if self._box is not None:
+            while self._triggers:
+                self._recording.run_soon(partial(self._box.trigger, self._triggers.popleft()))
 
     def _hold_back(self) -> None:
         if self._outage is not None and self._outage.let_go():
@@ -285,6 +308,11 @@ class FeedRecorder:
         return self._clock.wall_ns() - self._clock.now_ns()
 
     @property
+    def _box(self) -> BlackBoxSink | None:
+        sink = self._recording.sink if self._recording is not None else None
+        return sink if isinstance(sink, BlackBoxSink) else None
+
+    @property
     def _shown_url(self) -> str:
         return self.options.feed.shown_url
 
@@ -312,6 +340,9 @@ class FeedRecorder:
             gaps=self._recorder.gaps,
             types=dict(recording.sink.tally.types) if recording else {},
             path=recording.sink.path if recording else None,
+            ring=self._box.fill if self._box else None,
+            snapshots=len(self._box.snapshots) if self._box else 0,
+            snapshots_failed=len(self._box.failed) if self._box else 0,
         )
 
 

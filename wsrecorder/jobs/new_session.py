@@ -55,20 +55,23 @@ class Made:
     path: Path
 
 
-def make_session(target: Target, identity: Identity, batches: Iterable[Any]) -> Made:
+def make_session(
+    target: Target, identity: Identity, batches: Iterable[Any], continues: str | msgspec.UnsetType = msgspec.UNSET
+) -> Made:
     """Write a session; if that fails, nothing is left of it.
 
     Args:
         target: Where it goes.
         identity: What it is; its id is made here, of its beginning and its name.
         batches: Its events, numbered from 0 on.
+        continues: Id of the session that it goes on from; unset if none.
 
     Raises:
         UsageError: The target's name is none, or taken.
         StorageError: The disk refuses.
     """
     name = safe_name(target.name or identity.name)
-    identity = msgspec.structs.replace(identity, name=name, tool=target.tool, continues=msgspec.UNSET)
+    identity = msgspec.structs.replace(identity, name=name, tool=target.tool, continues=continues)
     identity = msgspec.structs.replace(identity, id=free_id(target, identity.name, identity.started_ns))
     with staging(target.library if target.into is None else target.into.parent) as folder:
         path, sink = sink_for(target, identity, folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from wsrecorder.analysis.session import State, open_session
 from wsrecorder.core.event import to_epoch_ns
 from wsrecorder.core.retention import Holding, Limit, Verdict, judge
 from wsrecorder.errors import SessionError
-from wsrecorder.store.library import Library
+from wsrecorder.store.library import Library, open_store
 from wsrecorder.store.notes import notes_path
 from wsrecorder.store.removal import remove_session, sweep
 
@@ -39,13 +39,20 @@ class Pruned:
     errors: list[SessionError] = field(default_factory=list)
 
 
-def plan(library: Path, limit: Limit, now_ns: int) -> list[Verdict]:
+def plan(library: Path, limit: Limit, now_ns: int, names: Collection[str] | None = None) -> list[Verdict]:
     """Return what would become of each session of a library; nothing is changed.
+
+    Args:
+        library: Folder of sessions.
+        limit: What it may hold.
+        now_ns: UTC ns since the epoch.
+        names: Only sessions of these names are looked at, and none that cannot be read; None is all of the library.
 
     Raises:
         StorageError: The library cannot be read.
     """
-    return judge([_holding(path) for path in Library(library).paths()], limit, now_ns)
+    paths = [path for path in Library(library).paths() if names is None or _name_of(path) in names]
+    return judge([_holding(path) for path in paths], limit, now_ns)
 
 
 def prune(library: Path, verdicts: Sequence[Verdict]) -> Pruned:
@@ -69,6 +76,14 @@ def prune(library: Path, verdicts: Sequence[Verdict]) -> Pruned:
             done.removed.append(verdict.holding.name)
             done.freed_bytes += verdict.holding.size_bytes
     return done
+
+
+def _name_of(path: Path) -> str | None:
+    """Return the name of a session; None of a link, and where nobody can tell."""
+    try:
+        return None if path.is_symlink() else open_store(path).identity().name
+    except SessionError:
+        return None
 
 
 def _holding(path: Path) -> Holding:

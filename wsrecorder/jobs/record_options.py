@@ -6,15 +6,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from wsrecorder.core.black_box import BoxLimits, RingFill
 from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.recorder import Limits, Retry
 from wsrecorder.core.redaction_rules import RedactionRules
 from wsrecorder.errors import UsageError, WsrecError
+from wsrecorder.jobs.new_session import Made
 from wsrecorder.net.transport import FeedOptions
 from wsrecorder.store.library import DUCKDB_SUFFIX, safe_name
 from wsrecorder.store.manifest import Manifest
 
-__all__ = ["FeedState", "Outcome", "RecordOptions"]
+__all__ = ["BlackBoxOptions", "FeedState", "Outcome", "RecordOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class BlackBoxOptions:
+    """What a black box keeps and what makes it write.
+
+    Attributes:
+        limits: What it keeps, and what a snapshot holds.
+        trigger: SQL condition on events that asks for a snapshot, or None.
+    """
+
+    limits: BoxLimits
+    trigger: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +51,11 @@ class RecordOptions:
         transport: ``websockets`` or ``picows``.
         redaction: What is replaced in payloads before they are written, or None.
         tool: Name and version of this program, for the manifest.
+        black_box: Keep only the newest events, and write sessions of them when triggered; None keeps all.
 
     Raises:
-        UsageError: The name holds nothing that can stand in a file name, or ``into`` is no name of a DuckDB file.
+        UsageError: The name holds nothing that can stand in a file name, or ``into`` is no name of a DuckDB file, or
+            there is a black box beside it.
     """
 
     feed: FeedOptions
@@ -55,12 +72,19 @@ class RecordOptions:
     transport: str = "websockets"
     redaction: RedactionRules | None = None
     tool: str = "wsrecorder"
+    black_box: BlackBoxOptions | None = None
 
     def __post_init__(self) -> None:
         _ = self.session_name
         if self.into is not None and self.into.suffix != DUCKDB_SUFFIX:
             raise UsageError(
                 f"{self.into} is no name of a DuckDB session", hint=f"name it {self.into.name}{DUCKDB_SUFFIX}"
+            )
+
+        if self.into is not None and self.black_box is not None:
+            raise UsageError(
+                "--snapshot and --into exclude each other: a black box writes any number of sessions",
+                hint="leave out --into; --library says where they go",
             )
 
     @property
@@ -81,11 +105,13 @@ class Outcome:
         manifest: Of the sealed session; None when nothing was recorded.
         path: Where the session is; None when nothing was recorded.
         error: What ended it, or None.
+        snapshots: What a black box wrote; None where there was none.
     """
 
     manifest: Manifest | None
     path: Path | None
     error: WsrecError | None
+    snapshots: tuple[Made, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +129,9 @@ class FeedState:
         gaps: Times in which frames may have been missed.
         types: Frames by type so far.
         path: Where the session is, or None.
+        ring: How much a black box has; None where there is none.
+        snapshots: How many it has written.
+        snapshots_failed: How many it could not write.
     """
 
     status: str
@@ -115,3 +144,6 @@ class FeedState:
     gaps: int
     types: dict[str, int]
     path: Path | None
+    ring: RingFill | None = None
+    snapshots: int = 0
+    snapshots_failed: int = 0

@@ -14,7 +14,10 @@ import msgspec
 from wsrecorder.core.dialect import EnvelopeReader
 from wsrecorder.core.redaction_rules import BatchRedactor
 from wsrecorder.errors import WsrecError
-from wsrecorder.jobs.record_options import Outcome, RecordOptions
+from wsrecorder.jobs.black_box import BlackBoxSink
+from wsrecorder.jobs.new_session import Target
+from wsrecorder.jobs.record_options import BlackBoxOptions, Outcome, RecordOptions
+from wsrecorder.jobs.snapshot import recover_rings
 from wsrecorder.jobs.space import refuse_full_disk
 from wsrecorder.store.library import Library, new_id
 from wsrecorder.store.manifest import Health, Identity
@@ -48,7 +51,9 @@ def begin_recording(
     name = options.session_name
     refuse_full_disk(options.library if options.into is None else options.into, options.min_free_bytes)
     url, continues = options.feed.shown_url, None
-    if options.into is None:
+    if options.black_box is not None:
+        session_id, path = new_id(name, started_ns), options.library
+    elif options.into is None:
         continues = Library(options.library).predecessor(name, url)
         session_id, path = Library(options.library).create(name, started_ns)
     else:
@@ -69,12 +74,32 @@ def begin_recording(
     rules = options.redaction
     redactor = None if rules is None else BatchRedactor(rules)
     sink: Sink
-    if options.into is None:
+    if options.black_box is not None:
+        sink = _black_box(options, options.black_box, identity)
+        path = sink.path
+    elif options.into is None:
         sink = ParquetSink(path, identity, options.limits, sync=options.sync)
     else:
         sink = DuckDbSink(path, identity)
     _LOG.info("%s: recording into %s", url, path, extra={"feed": url, "session": identity.id})
     return Recording(sink, EnvelopeReader(options.dialect), on_drained, now_ns, redactor)
+
+
+def _black_box(options: RecordOptions, wanted: BlackBoxOptions, identity: Identity) -> BlackBoxSink:
+    """Make the ring of a black box, after what one of that name left when it was killed has become sessions."""
+    for recovered in recover_rings(options.library, options.tool, identity.name):
+        for made in recovered.made:
+            _LOG.warning(
+                "%s: a black box was killed; what it held is in %s", identity.feed, made.path,
+                extra={"feed": identity.feed, "session": made.manifest.identity.id},
+            )  # fmt: skip
+    condition = None
+    if wanted.trigger is not None:
+        from wsrecorder.analysis.trigger import TriggerCondition  # DuckDB: only its users should pay for it
+
+        condition = TriggerCondition(wanted.trigger)
+    target = Target(library=options.library, tool=options.tool)
+    return BlackBoxSink(target, identity, wanted.limits, condition, sync=options.sync)
 
 
 async def seal_recording(recording: Recording, health: Health, error: WsrecError | None) -> Outcome:
@@ -90,8 +115,12 @@ async def seal_recording(recording: Recording, health: Health, error: WsrecError
         # Off the loop: sealing takes its time, and other feeds go on.
         manifest = await asyncio.to_thread(recording.close, health)
     except WsrecError as exc:
-        exc.hint = f'{exc.hint}; then "wsrec recover {sink.path}" seals what was recorded'
+        if not isinstance(sink, BlackBoxSink):
+            exc.hint = f'{exc.hint}; then "wsrec recover {sink.path}" seals what was recorded'
+        elif not sink.failed:
+            exc.hint = f'{exc.hint}; then "wsrec recover --all" makes a session of what the ring holds'
         manifest, error = sink.manifest, exc
         manifest.count(sink.tally)  # which is what was written, whether or not any seal knows of it
         manifest.health = health
-    return Outcome(manifest, sink.path, error)
+    snapshots = tuple(sink.snapshots) if isinstance(sink, BlackBoxSink) else None
+    return Outcome(manifest, sink.path if snapshots is None else None, error, snapshots)

@@ -64,6 +64,11 @@ class RecordVitals:
             yield Measurement("wsrec_connected", int(state.status == "open"), (feed,))
             yield Measurement("wsrec_silence_seconds", state.silence_ns / 1e9, (feed,))
             yield from _of_recording(vitals, feed)
+            if state.ring is not None:
+                yield Measurement("wsrec_ring_bytes", state.ring.size_bytes, (feed,))
+                yield Measurement("wsrec_ring_seconds", state.ring.span_ns / 1e9, (feed,))
+                yield Measurement("wsrec_snapshots_total", state.snapshots, (feed,))
+                yield Measurement("wsrec_snapshots_failed_total", state.snapshots_failed, (feed,))
 
     def trouble(self) -> str | None:
         """Return which writer has failed, and why; None while all work."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from socket import AF_INET6
 from socketserver import TCPServer
 from threading import Thread
@@ -26,6 +27,7 @@ __all__ = ["Finding", "Probes"]
 _LOG: Final = logging.getLogger("wsrecorder.metrics")
 
 _PATIENCE_S: Final = 5.0
+_LONGEST_BODY: Final = 1_000
 _TEXT: Final = "text/plain; charset=utf-8"
 
 
@@ -51,15 +53,24 @@ class Probes:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         answers: What answers a GET of each path; called on the event loop.
+        actions: What answers a POST of each path, given its body; called on the event loop. Only programs on this
+            machine may ask for them: neither others, nor a page in a browser.
 
     Raises:
         EndpointError: The address or port cannot be had (on entering the context).
     """
 
-    def __init__(self, host: str, port: int, answers: Mapping[str, Callable[[], Finding]]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        answers: Mapping[str, Callable[[], Finding]],
+        actions: Mapping[str, Callable[[str], Finding]] | None = None,
+    ) -> None:
         self._host = host
         self._port = port
         self._answers = answers
+        self._actions = actions or {}
         self._server: _Server | None = None
         self._thread: Thread | None = None
 
@@ -72,7 +83,7 @@ class Probes:
 
     async def __aenter__(self) -> Self:
         try:
-            self._server = _Server(self._host, self._port, asyncio.get_running_loop(), self._answers)
+            self._server = _Server(self._host, self._port, asyncio.get_running_loop(), self)
         except OSError as exc:
             error = cannot_listen(self._host, self._port, exc)
             hint = error.hint.replace("--port", "--metrics").replace("--host", "--metrics-host")
@@ -95,11 +106,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a request that waits for the loop would wait for us, who hold it
 
-    def __init__(
-        self, host: str, port: int, loop: asyncio.AbstractEventLoop, answers: Mapping[str, Callable[[], Finding]]
-    ) -> None:
+    def __init__(self, host: str, port: int, loop: asyncio.AbstractEventLoop, probes: Probes) -> None:
         self.loop = loop
-        self.answers = answers
+        self.answers = probes._answers
+        self.actions = probes._actions
         if ":" in host:
             self.address_family = AF_INET6
         super().__init__((host, port), _Request)
@@ -123,11 +133,20 @@ class _Request(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer(with_body=False)
 
+    def do_POST(self) -> None:
+        if not self.server.actions:
+            self.send_error(501)
+            return
+        self.close_connection = True  # a body that was not read must not pass for the next request
+        self._send(self._act(), with_body=True)
+
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: a probe every few seconds is no news."""
 
     def _answer(self, *, with_body: bool) -> None:
-        finding = self._find()
+        self._send(self._find(), with_body=with_body)
+
+    def _send(self, finding: Finding, *, with_body: bool) -> None:
         self.send_response(finding.status)
         self.send_header("Content-Type", finding.content_type)
         self.send_header("Content-Length", str(len(finding.content)))
@@ -141,6 +160,22 @@ class _Request(BaseHTTPRequestHandler):
         if answer is None:
             known = ", ".join(self.server.answers)
             return Finding(f"there is {known}\n".encode(), 404)
+        return self._made(answer)
+
+    def _act(self) -> Finding:
+        action = self.server.actions.get(self.path.partition("?")[0])
+        if action is None:
+            return Finding(f"there is POST {', '.join(self.server.actions)}\n".encode(), 404)
+        # A browser says where the page came from that asks; a program does not.
+        if not _is_near(self.client_address[0]) or self.headers["Origin"] or self.headers["Referer"]:
+            return Finding(b"only programs on this machine may ask for this\n", 403)
+        length = self.headers.get("Content-Length", "0")
+        if not length.isascii() or not length.isdigit() or int(length) > _LONGEST_BODY:
+            return Finding(f"a body may have {_LONGEST_BODY} bytes, and must say how many\n".encode(), 413)
+        said = self.rfile.read(int(length)).decode(errors="replace").strip()
+        return self._made(lambda: action(said))
+
+    def _made(self, answer: Callable[[], Finding]) -> Finding:
         try:
             return _on_loop(self.server.loop, answer)
         except TimeoutError:
@@ -148,6 +183,12 @@ class _Request(BaseHTTPRequestHandler):
         except Exception:
             _LOG.exception("%s cannot be answered", self.path.partition("?")[0])
             return Finding(b"our own mistake: the log says more\n", 500)
+
+
+def _is_near(address: str) -> bool:
+    """Return whether a peer is on this machine; IPv6 may carry an IPv4 address, and a zone."""
+    found = ip_address(address.partition("%")[0])
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, answer: Callable[[], Finding]) -> Finding:

@@ -24,7 +24,7 @@ from wsrecorder.store import disk
 from wsrecorder.store.schema import FORMAT_VERSION, check_version
 from wsrecorder.store.segment import SegmentInfo
 
-__all__ = ["MANIFEST_NAME", "OTHER_TYPES", "Health", "Identity", "Manifest", "Origin", "Tally"]
+__all__ = ["MANIFEST_NAME", "OTHER_TYPES", "BlackBoxTrigger", "Health", "Identity", "Manifest", "Origin", "Tally"]
 
 MANIFEST_NAME: Final = "session.json"
 
@@ -80,6 +80,30 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     paths: tuple[str, ...] = ()
 
 
+class BlackBoxTrigger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a black box wrote a session, and which part of what came it holds.
+
+    Attributes:
+        cause: ``signal``, ``http``, ``condition``, or ``crash``: its recorder was killed, and its ring held this.
+        reason: The condition, the signal's name, or what was said with the request.
+        at_ns: When the first trigger came, UTC ns since the epoch; of a crash when the last event did.
+        triggers: How many triggers the session is for.
+        pre_ns: How much from before the trigger was wanted, ns; None is all there was.
+        post_ns: How much from after it, ns.
+        missing_ns: By how much the recording ended before that was over, ns.
+        part: From 1 on: triggers that did not cease made one session after the other.
+    """
+
+    cause: str
+    reason: str = ""
+    at_ns: int
+    triggers: int = 1
+    pre_ns: int | None = None
+    post_ns: int = 0
+    missing_ns: int = 0
+    part: int = 1
+
+
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """What a session is, known from its first moment on; kept in every file of it.
 
@@ -96,6 +120,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         derived_from: The sessions that it was made of; none of a recording.
         redacted: Paths of values that were replaced in payloads before they were written; unset if none.
         continues: Id of the session that the recorder before this one left, of the same name and feed; unset if none.
+        black_box: Why a black box wrote it; unset if none did.
     """
 
     id: str
@@ -110,6 +135,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     derived_from: tuple[Origin, ...] = ()
     continues: str | msgspec.UnsetType = msgspec.UNSET
     redacted: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    black_box: BlackBoxTrigger | msgspec.UnsetType = msgspec.UNSET
 
     def to_metadata(self) -> dict[str, str]:
         """Return it as entries for a Parquet footer or an Arrow schema, with a checksum of their own."""

@@ -10,7 +10,19 @@ import pyarrow.compute as pc
 
 from wsrecorder.core.event import Kind
 
-__all__ = ["gathered", "moved", "numbered", "with_conns"]
+__all__ = ["between", "gathered", "moved", "numbered", "with_conns"]
+
+
+def between(batch: pa.RecordBatch, from_ns: int, to_ns: int) -> pa.RecordBatch:
+    """Return the rows of a batch that came in a time, its first and last moment included; maybe none.
+
+    Args:
+        batch: With all columns.
+        from_ns: The first moment, ns since the session began.
+        to_ns: The last.
+    """
+    elapsed_ns = batch.column("elapsed_ns")
+    return batch.filter(pc.and_(pc.greater_equal(elapsed_ns, from_ns), pc.less_equal(elapsed_ns, to_ns)))
 
 
 def numbered(batch: pa.RecordBatch, first_seq: int) -> pa.RecordBatch:

@@ -82,7 +82,7 @@ class Recording:
         self._redactor = redactor
         if redactor is not None:
             sink.manifest.redacted = redactor.counts  # as they come to stand
-        self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[Batch | Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._queued_bytes = 0
         self._is_full = False
@@ -119,6 +119,14 @@ class Recording:
         """Have a disk that refuses asked again, soon."""
         self._again.set()
 
+    def run_soon(self, task: Callable[[], None]) -> None:
+        """Have something done on the writer thread, when what was handed over before is written.
+
+        Args:
+            task: Not called once writing has ended with an error; if it raises, that ends writing.
+        """
+        self._batches.put(task)
+
     def close(self, health: Health) -> Manifest:
         """Write what is queued, seal the session, and return its manifest; blocks until done.
 
@@ -143,17 +151,20 @@ class Recording:
             if self.error is None:
                 self._write(batch)
             if self.error is not None:
-                self._lost_events += len(batch)
+                self._lost_events += len(batch) if isinstance(batch, Batch) else 0
             with self._lock:
-                self._queued_bytes -= _weight(batch)
+                self._queued_bytes -= _weight(batch) if isinstance(batch, Batch) else 0
                 drained = self._is_full and self._queued_bytes <= _DRAINED_BYTES
                 if drained:
                     self._is_full = False
             if drained or self.error is not None:
                 self._on_drained()
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: Batch | Callable[[], None]) -> None:
         try:
+            if not isinstance(batch, Batch):
+                batch()
+                return
             if self._redactor is not None:
                 self._redact(self._redactor, batch)
             rows = encode(batch, self._reader)

@@ -1,0 +1,246 @@
+"""Black box and retention of ``wsrec record``: their options, and what asks a black box for a snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from wsrecorder.cli.options import parse_size
+from wsrecorder.cli.output import say, show_bytes, show_number
+from wsrecorder.cli.table import printable
+from wsrecorder.core.black_box import BoxLimits, Cause
+from wsrecorder.core.event import from_epoch_ns
+from wsrecorder.core.moment import format_duration, parse_duration
+from wsrecorder.core.retention import Limit
+from wsrecorder.errors import UsageError
+
+if TYPE_CHECKING:
+    from wsrecorder.jobs.feed_recorder import FeedRecorder
+    from wsrecorder.jobs.new_session import Made
+    from wsrecorder.jobs.record_options import BlackBoxOptions, Outcome
+    from wsrecorder.net.probes import Finding
+    from wsrecorder.store.manifest import BlackBoxTrigger
+
+__all__ = [
+    "Keep",
+    "KeepSize",
+    "Post",
+    "Pre",
+    "Snapshot",
+    "SnapshotRequests",
+    "Trigger",
+    "black_box_of",
+    "keeping_of",
+    "say_snapshots",
+    "snapshots_facts",
+    "why_written",
+]
+
+Snapshot = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME|SIZE",
+        help="Keep only the last 10m, 200MB, or '10m,200MB', and write a session when triggered: by SIGUSR1, by POST"
+        " /snapshot on the port of --metrics, or by --trigger.",
+    ),
+]  # fmt: skip
+Trigger = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SQL",
+        help="Write a session when this holds of an event, such as \"type = 'KILL_SWITCH'\".",
+    ),
+]  # fmt: skip
+Pre = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="What it holds from before; by default all there is."),
+]
+Post = Annotated[str | None, typer.Option(metavar="TIME", help="What it holds from after; by default 30s.")]
+Keep = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Remove sealed sessions of this name that ended longer ago, such as 30d."),
+]
+KeepSize = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Remove the oldest of them until the rest takes no more than this."),
+]
+
+_LOG: Final = logging.getLogger("wsrecorder.record")
+_POST_NS: Final = 30_000_000_000
+
+
+def black_box_of(
+    snapshot: str | None, trigger: str | None, pre: str | None, post: str | None
+) -> BlackBoxOptions | None:
+    """Return what the options of the black box say; None is that there is none.
+
+    Raises:
+        UsageError: One of them is wrong, or senseless without ``--snapshot``.
+    """
+    from wsrecorder.jobs.record_options import BlackBoxOptions
+
+    if snapshot is None:
+        for name, value in (("--trigger", trigger), ("--pre", pre), ("--post", post)):
+            if value is not None:
+                raise UsageError(
+                    f"{name} without --snapshot: everything is recorded anyway",
+                    hint="add --snapshot 10m to keep only the last ten minutes until there is a trigger",
+                )
+        return None
+    age_ns = size_bytes = None
+    for part in snapshot.split(","):
+        if part.strip().lower().endswith("b"):
+            size_bytes = parse_size(part)
+        else:
+            age_ns = _age_ns(part)
+    limits = BoxLimits(
+        age_ns=age_ns,
+        size_bytes=size_bytes,
+        pre_ns=None if pre is None else parse_duration(pre),
+        post_ns=_POST_NS if post is None else parse_duration(post),
+    )
+    if trigger is not None:
+        from wsrecorder.analysis.trigger import TriggerCondition  # DuckDB: only its users should pay for it
+
+        TriggerCondition(trigger)  # said now rather than after the feed was connected
+    return BlackBoxOptions(limits, trigger)
+
+
+def keeping_of(keep: str | None, keep_size: str | None) -> Limit | None:
+    """Return what ``--keep`` and ``--keep-size`` say; None is that everything stays.
+
+    Raises:
+        UsageError: One of them is wrong.
+    """
+    if keep is None and keep_size is None:
+        return None
+    return Limit(
+        age_ns=None if keep is None else parse_duration(keep),
+        size_bytes=None if keep_size is None else parse_size(keep_size),
+    )
+
+
+class SnapshotRequests:
+    """What asks the black boxes of a process for snapshots: SIGUSR1, and requests on the port of ``--metrics``.
+
+    Args:
+        is_wanted: Whether there are black boxes; without them nothing listens.
+    """
+
+    def __init__(self, *, is_wanted: bool) -> None:
+        self._is_wanted = is_wanted
+        self._recorders: list[FeedRecorder] = []
+
+    def watch(self, recorders: list[FeedRecorder]) -> None:
+        """Ask these from now on."""
+        self._recorders = recorders
+
+    @property
+    def actions(self) -> Mapping[str, Callable[[str], Finding]]:
+        """What answers a POST of each path."""
+        return {"/snapshot": self._requested} if self._is_wanted else {}
+
+    @asynccontextmanager
+    async def on_signal(self) -> AsyncIterator[None]:
+        """Listen to the signal while the block runs, on an event loop."""
+        if not self._is_wanted or sys.platform == "win32":
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, self._ask, Cause.SIGNAL, "SIGUSR1")
+        try:
+            yield
+        finally:
+            # Ignored from now on: by default it would end the process while it seals.
+            loop.remove_signal_handler(signal.SIGUSR1)
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+    def _requested(self, reason: str) -> Finding:
+        from wsrecorder.net.probes import Finding
+
+        asked = self._ask(Cause.HTTP, reason)
+        status = 202 if asked else 503
+        return Finding(json.dumps({"feeds": asked}).encode() + b"\n", status, "application/json")
+
+    def _ask(self, cause: Cause, reason: str) -> int:
+        """Return how many black boxes were asked; one whose feed was not reached yet has nothing."""
+        asked = sum(recorder.snapshot(cause, reason) for recorder in self._recorders)
+        if not asked:
+            _LOG.warning("triggered by %s, but nothing is recorded yet", reason or cause)
+        return asked
+
+
+def say_snapshots(outcome: Outcome, snapshots: tuple[Made, ...]) -> None:
+    """Print what a black box did."""
+    facts = outcome.manifest
+    if facts is None:
+        return
+    came = f"{show_number(facts.messages, 'message')} ({show_bytes(facts.size_bytes)})"
+    seen = f"{came} in {_seconds(facts.last_elapsed_ns)}"
+    if not snapshots:
+        say(f"watched {seen}, {show_number(facts.gaps, 'gap')}; nothing triggered a snapshot, and none was written")
+        return
+    say(f"watched {seen}, {show_number(facts.gaps, 'gap')}; wrote {show_number(len(snapshots), 'snapshot')}:")
+    for made in snapshots:
+        why = made.manifest.identity.black_box
+        missing_ns = why.missing_ns if why else 0
+        short = f", {_seconds(missing_ns)} short of its --post" if missing_ns else ""
+        say(f"  {made.path}: {show_number(made.manifest.messages, 'message')}{short}")
+
+
+def why_written(why: BlackBoxTrigger) -> str:
+    """Return why a black box wrote a session, in words."""
+    at = from_epoch_ns(why.at_ns).isoformat()
+    if why.cause == Cause.CRASH:
+        return f"its recorder was killed at or after {at}"
+    words = [f"{why.cause} {printable(why.reason)}".strip(), f"at {at}"]
+    if why.triggers > 1:
+        words.append(f"and {why.triggers - 1} more")
+    pre = "all" if why.pre_ns is None else format_duration(why.pre_ns)
+    words.append(f"(--pre {pre} --post {format_duration(why.post_ns)}")
+    words[-1] += f", {_seconds(why.missing_ns)} of it missing)" if why.missing_ns else ")"
+    return " ".join([*words, f"part {why.part}"] if why.part > 1 else words)
+
+
+def snapshots_facts(snapshots: tuple[Made, ...]) -> list[dict[str, Any]]:
+    """Return what a black box wrote as plain values, ready for JSON."""
+    facts = []
+    for made in snapshots:
+        identity, why = made.manifest.identity, made.manifest.identity.black_box
+        assert why
+        facts.append(
+            {
+                "id": identity.id,
+                "path": str(made.path),
+                "cause": why.cause,
+                "reason": why.reason,
+                "at": from_epoch_ns(why.at_ns).isoformat(),
+                "triggers": why.triggers,
+                "part": why.part,
+                "missing_s": why.missing_ns / 1e9,
+                "messages": made.manifest.messages,
+                "duration_s": made.manifest.last_elapsed_ns / 1e9,
+            }
+        )
+    return facts
+
+
+def _seconds(duration_ns: int) -> str:
+    return f"{duration_ns / 1e9:.1f} s"
+
+
+def _age_ns(part: str) -> int:
+    try:
+        return parse_duration(part)
+    except UsageError as exc:
+        raise UsageError(
+            f"--snapshot {part!r} is neither a time nor a size", hint="write it as 10m, 200MB, or both: 10m,200MB"
+        ) from exc
