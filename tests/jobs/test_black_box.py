@@ -98,6 +98,8 @@ def test_several_snapshots_have_names_of_their_own(tmp_path: Path) -> None:
         for seq in range(0, 300, 100):
             fill(box, seq, seq + 100)
             box.trigger(by_signal(seq + 80))
+            box.reach((seq + 99) * STEP_NS)
+            box._settle(is_patient=True)  # while one is being written, triggers would go into one
     assert [made.path.name for made in box.snapshots] == [
         "20251124T160000Z-test-snapshot", "20251124T160000Z-test-snapshot-2", "20251124T160000Z-test-snapshot-3",
     ]  # fmt: skip
