@@ -19,7 +19,7 @@ from wsrecorder.core.black_box import Cause, Trigger
 from wsrecorder.core.event import Batch, Opcode
 from wsrecorder.core.recorder import Recorder
 from wsrecorder.errors import FeedError, StorageError, WsrecError
-from wsrecorder.jobs.black_box import BlackBoxSink
+from wsrecorder.jobs.black_box import BlackBoxSink, tell_time
 from wsrecorder.jobs.disk_outage import DiskOutage
 from wsrecorder.jobs.record_options import FeedState, Outcome, RecordOptions
 from wsrecorder.jobs.recording_vitals import RecordingVitals
@@ -215,7 +215,8 @@ class FeedRecorder:
             self._health.longest_stall_ms = max(self._health.longest_stall_ms, round(late_ms, 3))
             if self._recorder.is_due(now_ns + _TICK_NS):  # at the next tick it would be too late
                 self._flush()
-            self._tell_time(now_ns)
+            if self._recording is not None:  # all that is older than a flush was handed over
+                tell_time(self._recording, now_ns - self.options.limits.flush_ns - self._recorder.started_ns)
             silent_ns = now_ns - self._recorder.last_frame_ns
             # A reader that waits for the disk hears nothing either: that is no stall of the feed.
             if 0 < stall_ns <= silent_ns and self._status == "open" and self._link and self._paused_ns is None:
@@ -224,12 +225,6 @@ class FeedRecorder:
             if duration_ns is not None and now_ns - self._recorder.started_ns >= duration_ns:
                 self._recorder.complete = True
                 self._stop.set()
-
-    def _tell_time(self, now_ns: int) -> None:
-        """Let a snapshot end although nothing comes: all that is older than a flush was handed over."""
-        if self._recording is not None and self._box is not None and self._box.is_pending:
-            reached_ns = now_ns - self.options.limits.flush_ns - self._recorder.started_ns
-            self._recording.run_soon(partial(self._box.reach, reached_ns))
 
     async def _watch_space(self, path: Path) -> None:
         """End the recording before the disk is full."""
