@@ -335,3 +335,17 @@ def test_events_of_a_windows_last_moment_are_within_wherever_a_batch_ends(tmp_pa
         box.trigger(by_signal(9))
         box.append(moved(batch(10, 10), -STEP_NS))  # its first event came at the moment of the one before
     assert box.snapshots[0].manifest.events == 11
+
+
+def test_feeds_of_one_name_that_are_triggered_together_get_a_session_each(tmp_path: Path) -> None:
+    boxes = [sink(tmp_path) for _ in range(4)]
+    for box in boxes:
+        fill(box, 0, 50)
+        box.trigger(by_signal(49))
+    for box in boxes:
+        box.reach(50 * STEP_NS)  # each on a thread of its own
+    for box in boxes:
+        box.close(Health())
+    assert len(Library(tmp_path).paths()) == 4
+    for box in boxes:
+        assert_holds(box.snapshots[0], 0, 50)

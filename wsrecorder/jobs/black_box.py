@@ -190,9 +190,10 @@ class BlackBoxSink:
         identity, feed = self.manifest.identity, self.manifest.identity.feed
         continues = self._last.manifest.identity.id if window.part > 1 and self._last is not None else msgspec.UNSET
         try:
-            made = write_snapshot(
-                self._target, identity, self._box.limits, window, journals, continues
-            )  # fmt: skip
+            try:
+                made = write_snapshot(self._target, identity, self._box.limits, window, journals, continues)
+            except StorageError:  # another process took the name, or the disk had a bad moment: once more
+                made = write_snapshot(self._target, identity, self._box.limits, window, journals, continues)
         except Exception as exc:  # whatever it is: recording goes on, and the end says so
             error = exc if isinstance(exc, WsrecError) else StorageError(repr(exc), hint="this is a mistake of wsrec")
             self.failed.append(error)

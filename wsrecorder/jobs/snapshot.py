@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from wsrecorder.store.session import EVENTS_FOLDER
 __all__ = ["RingRecovery", "recover_rings", "snapshot_name", "write_snapshot"]
 
 _ENDLESS_NS: Final = 1 << 62
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Feeds of one name that are triggered together must not choose the same id."""
 
 
 def snapshot_name(name: str) -> str:
@@ -188,7 +191,8 @@ def _made(
     identity = msgspec.structs.replace(
         recorded, name=snapshot_name(recorded.name), started_ns=recorded.started_ns + began_ns, black_box=why
     )
-    return make_session(target, identity, _renumbered(first, batches, began_ns), continues)
+    with _ONE_AT_A_TIME:
+        return make_session(target, identity, _renumbered(first, batches, began_ns), continues)
 
 
 def _renumbered(first: Any, others: Iterator[Any], began_ns: int) -> Iterator[Any]:
