@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import duckdb
 
@@ -30,7 +30,7 @@ from wsrecorder.store.segment import Segment
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import JOURNAL_SUFFIX, ParquetStore, Store
 
-__all__ = ["Answer", "Queries", "connect"]
+__all__ = ["Answer", "Explaining", "Queries", "connect"]
 
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     # Nothing is fetched from the network behind the user's back.
@@ -48,6 +48,14 @@ _LISTING: Final = ("show", "information_schema", "sqlite_master", "pg_catalog", 
 _BATCH_ROWS: Final = 16_384
 
 
+class Explaining(Protocol):
+    """What answers queries, and tells what is wrong with one."""
+
+    def explained(self) -> AbstractContextManager[None]:
+        """Translate what the engine says into our errors."""
+        ...
+
+
 class Answer:
     """What a query found; it is read while it is taken, and once.
 
@@ -57,7 +65,7 @@ class Answer:
         kinds: DuckDB's ids of them, such as ``decimal``.
     """
 
-    def __init__(self, queries: Queries, relation: duckdb.DuckDBPyRelation) -> None:
+    def __init__(self, queries: Explaining, relation: duckdb.DuckDBPyRelation) -> None:
         self._queries = queries
         self._relation = relation
         self.columns = list(relation.columns)

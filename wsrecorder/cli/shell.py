@@ -17,6 +17,7 @@ from wsrecorder.cli.table import output_width
 from wsrecorder.errors import WsrecError
 
 if TYPE_CHECKING:
+    from wsrecorder.analysis.spark_queries import SparkQueries
     from wsrecorder.analysis.sql import Queries
 
 __all__ = ["history_path", "run_shell"]
@@ -27,7 +28,7 @@ _HELP: Final = (
 _MOST_LINES: Final = 10_000
 
 
-def run_shell(queries: Queries, form: AnswerFormat) -> None:
+def run_shell(queries: Queries | SparkQueries, form: AnswerFormat) -> None:
     """Answer queries until there are no more; a wrong one is told and the next is asked for.
 
     Args:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -19,9 +20,18 @@ from wsrecorder.cli.table import output_width
 from wsrecorder.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
+    from wsrecorder.analysis.spark_queries import SparkQueries
+    from wsrecorder.analysis.sql import Queries
     from wsrecorder.store.session import Store
 
-__all__ = ["sql"]
+__all__ = ["Engine", "sql"]
+
+
+class Engine(StrEnum):
+    """What answers a query."""
+
+    DUCKDB = "duckdb"
+    SPARK = "spark"
 
 
 @app.command(epilog='Example: wsrec sql "select type, count(*) from events group by type order by 2 desc"')
@@ -44,6 +54,10 @@ def sql(
         bool, typer.Option("--schema", help="List the views and their columns; QUERY may name one view.")
     ] = False,
     shell: Annotated[bool, typer.Option("--shell", help="Ask one query after the other, with a history.")] = False,
+    engine: Annotated[Engine, typer.Option(help="What answers: spark needs the extra spark.")] = Engine.DUCKDB,
+    master: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where Spark runs, such as spark://host:7077.")
+    ] = None,
 ) -> int:
     """Ask recordings a question in SQL (DuckDB), over views such as events, orders, latency: --schema lists them.
 
@@ -51,13 +65,12 @@ def sql(
     """
     if schema:
         return _print_schema(query, as_json=as_json or form is AnswerFormat.JSON)
-    gc.disable()  # as in app.main
-    from wsrecorder.analysis.sql import connect
-
-    gc.enable()
+    if master is not None and engine is not Engine.SPARK:
+        raise UsageError("--master is Spark's", hint="add --engine spark, or leave it out")
+    connect = _connecting(engine, master)
     form = _form(form, out, as_json=as_json)
     if shell:
-        return _run_shell(library, session or [], form, use_all=use_all, is_alone=not (query or file or out))
+        return _run_shell(connect, library, session or [], form, use_all=use_all, is_alone=not (query or file or out))
     text = _query(query, file)
     stores = _stores(library, session or [], use_all=use_all)
     with connect(stores) as queries:
@@ -77,8 +90,27 @@ def _print_schema(name: str | None, *, as_json: bool) -> int:
     return 0
 
 
-def _run_shell(library: Path, references: list[str], form: AnswerFormat, *, use_all: bool, is_alone: bool) -> int:
-    from wsrecorder.analysis.sql import connect
+def _connecting(engine: Engine, master: str | None) -> Callable[[list[Store]], Queries | SparkQueries]:
+    if engine is Engine.SPARK:
+        from wsrecorder.analysis import spark_queries
+
+        return lambda stores: spark_queries.connect(stores, master)
+    gc.disable()  # as in app.main
+    from wsrecorder.analysis import sql as duckdb_queries
+
+    gc.enable()
+    return duckdb_queries.connect
+
+
+def _run_shell(
+    connect: Callable[[list[Store]], Queries | SparkQueries],
+    library: Path,
+    references: list[str],
+    form: AnswerFormat,
+    *,
+    use_all: bool,
+    is_alone: bool,
+) -> int:
     from wsrecorder.cli.shell import run_shell
 
     if not is_alone:

@@ -32,6 +32,7 @@ __all__ = [
     "from_rows",
     "iter_events",
     "text_opcodes",
+    "to_plain_table",
     "to_table",
 ]
 
@@ -275,6 +276,13 @@ def to_table(batches: Iterable[pa.RecordBatch], columns: Iterable[str]) -> pa.Ta
         columns: Their columns, of `SCHEMA`.
     """
     return pa.Table.from_batches(batches, schema=pa.schema([SCHEMA.field(name) for name in columns]))
+
+
+def to_plain_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    """Return record batches of `SCHEMA` as one table without dictionaries, for engines that know none."""
+    table = to_table(batches, COLUMNS)
+    plain = [field.with_type(pa.string()) if field.type == _WORD else field for field in table.schema]
+    return table.cast(pa.schema(plain))
 
 
 def check_version(found: str, path: Path) -> None:

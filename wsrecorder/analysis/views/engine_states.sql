@@ -33,7 +33,7 @@ WITH told AS (
         FROM events
         WHERE type IN ('ENGINE_UPDATE', 'FSM_TRANSITION') AND kind = 'message'
     )
-    WHERE state IS NOT NULL
+    WHERE coalesce(data.to_state, data.state) IS NOT NULL
 ),
 numbered AS (
     -- Not count(*) FILTER (is_new): as a window that takes quadratic time (DuckDB 2.0).

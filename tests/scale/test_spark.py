@@ -1,0 +1,110 @@
+"""Spark gives the rows that DuckDB gives, for every view and every example of one."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wsrecorder.spark
+from wsrecorder.analysis.spark_dialect import to_spark
+from wsrecorder.analysis.sql import Queries, connect
+from wsrecorder.analysis.views import VIEWS, view
+from wsrecorder.store.library import Library
+from wsrecorder.store.notes import NoteBook
+
+pytestmark = [pytest.mark.scale, pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The fixtures, all three forms of a session, and a note beside one."""
+    import shutil
+
+    folder = tmp_path_factory.mktemp("library") / "recordings"
+    shutil.copytree(FIXTURES, folder, ignore=shutil.ignore_patterns("*.md", "*.py", "__pycache__"))
+    store = Library(folder).find("parquet-v1")
+    began_ns = store.identity().started_ns
+    NoteBook(store.path).add("it began", elapsed_ns=1_000_000, received_ns=began_ns + 1_000_000, made_at_ns=2_000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def queries(library: Path) -> Any:
+    with connect(list(Library(library).stores())) as answering:
+        yield answering
+
+
+@pytest.fixture(scope="module")
+def views(spark: Any, library: Path) -> dict[str, Any]:
+    return wsrecorder.spark.views(spark, library)
+
+
+def meaning(value: Any, kind: str) -> Any:
+    """JSON by what it says: Spark writes it anew, without blanks, and `NaN` in quotes."""
+    if value is None or kind != "JSON":
+        return value
+    try:
+        return json.loads(value, parse_constant=str)
+    except ValueError:
+        return value
+
+
+def equal(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return (math.isnan(one) and math.isnan(other)) or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-6)
+    return bool(one == other)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_has_the_same_rows(name: str, spark: Any, views: dict[str, Any], queries: Queries) -> None:
+    columns = view(name).columns
+    keys = [column.name for column in columns if column.type != "JSON"]
+    wanted = ", ".join(f'"{key}"' for key in keys)
+    theirs = queries.query(f"select * from {name} order by {wanted}").table().to_pylist()
+    order = ", ".join(f"`{key}` nulls last" for key in keys)
+    ours = spark.sql(f"select * from {name} order by {order}").toArrow().to_pylist()
+    assert views[name].columns == [column.name for column in columns]
+    assert len(ours) == len(theirs)
+    for row, expected in zip(ours, theirs, strict=True):
+        for column in columns:
+            found = meaning(row[column.name], column.type)
+            assert equal(found, meaning(expected[column.name], column.type)), (column.name, row, expected)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_its_example_says_the_same(name: str, spark: Any, views: dict[str, Any], queries: Queries) -> None:
+    theirs = queries.query(view(name).example).table().to_pylist()
+    ours = spark.sql(to_spark(view(name).example)).toArrow().to_pylist()
+    assert [list(row) for row in ours] == [list(row) for row in theirs]
+    assert all(
+        equal(found, expected)
+        for row, wanted in zip(ours, theirs, strict=True)
+        for found, expected in zip(row.values(), wanted.values(), strict=True)
+    ), (ours, theirs)
+
+
+def test_a_view_reads_no_column_that_it_does_not_need(spark: Any, views: dict[str, Any]) -> None:
+    plan = spark.sql("select count(*) from events where type = 'SIGNAL'")._jdf.queryExecution().toString()
+    read = next(line for line in plan.splitlines() if "FileScan" in line)
+    assert "ReadSchema: struct<type:string>" in read
+    assert "EqualTo(type,SIGNAL)" in read
+
+
+def test_the_command_answers_by_spark(library: Path) -> None:
+    arguments = ["sql", "--engine", "spark", "--master", "local[2]", "--library", library, "-s", "parquet-v1", "--json"]
+    query = "select type, count(*) as n from events group by all order by n desc, type limit 3"
+    command = [sys.executable, "-m", "wsrecorder", *map(str, arguments)]
+    done = subprocess.run([*command, query], capture_output=True, text=True, check=True)
+    with connect([Library(library).find("parquet-v1")]) as answering:
+        assert [json.loads(line) for line in done.stdout.splitlines()] == answering.query(query).table().to_pylist()
+    wrong = subprocess.run([*command, "select nothing from events"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert [line.split(":")[0] for line in wrong.stderr.splitlines()] == ["error", "hint"]

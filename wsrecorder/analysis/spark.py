@@ -1,0 +1,163 @@
+"""The views of `wsrecorder.analysis.sql` on Spark, from the same definition.
+
+Sealed segments are read by Spark's own reader, on its executors, as far as a query needs them; they must lie where all
+of these can read them. What is in no segment yet, and sessions in DuckDB files, are read once, here, when the views
+are made. Times are told in UTC, so the time zone of the Spark session is set to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from wsrecorder.analysis.spark_dialect import to_spark
+from wsrecorder.analysis.views import VIEWS, needed, view
+from wsrecorder.errors import UsageError
+from wsrecorder.store.library import Library, library_path
+from wsrecorder.store.notes import NoteBook
+from wsrecorder.store.schema import COLUMNS, to_plain_table
+from wsrecorder.store.segment import Segment
+from wsrecorder.store.selection import Selection
+from wsrecorder.store.session import SEGMENT_SUFFIX, ParquetStore, Store
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+__all__ = ["make_views", "views"]
+
+_SCHEMA: Final = (
+    "seq BIGINT, kind STRING, conn INT, direction STRING, elapsed_ns BIGINT, received_ns BIGINT, received_at TIMESTAMP,"
+    " type STRING, sent_at TIMESTAMP, text STRING, `binary` BINARY, detail STRING"
+)
+"""Spark's types of the columns of a segment; named, so that no file is opened before a query needs it."""
+
+
+def views(
+    spark: SparkSession, library: str | Path | None = None, sessions: Iterable[str] | None = None
+) -> dict[str, DataFrame]:
+    """Make the views of recordings known to a Spark session, as temporary views.
+
+    ``docs/sql.md`` describes them: ``events``, ``orders``, ``latency`` and so on. They hold what was there at this
+    moment; ask again to see what came since. The time zone of the Spark session is set to UTC, as the views tell times.
+
+    Args:
+        spark: The session of Spark, version 4 or newer.
+        library: Folder of sessions; None is what WSREC_LIBRARY names, else ``./recordings``.
+        sessions: Sessions by path, id, prefix, name or ``latest``; None takes all of the library.
+
+    Returns:
+        Each view by its name.
+
+    Raises:
+        SessionNotFound: One of the sessions is not there.
+        SessionError: One of them cannot be read.
+    """
+    found = Library(library_path(library))
+    stores = list(found.stores()) if sessions is None else [found.find(reference) for reference in sessions]
+    make_views(spark, stores, VIEWS)
+    return {name: spark.table(name) for name in VIEWS}
+
+
+def make_views(spark: SparkSession, stores: Sequence[Store], words: Iterable[str]) -> None:
+    """Make the views that are named among some words, and those that they are made of.
+
+    Args:
+        spark: The session of Spark.
+        stores: The sessions; at least one.
+        words: Of a query, in lower case; or names of views.
+
+    Raises:
+        UsageError: There is no session.
+        SessionError: One of them cannot be read.
+    """
+    if not stores:
+        raise UsageError("there is no session to make views of", hint='record one first: "wsrec record URL"')
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    _recorded(spark, stores).createOrReplaceTempView("recorded")
+    names = dict.fromkeys(["events", *needed(words)])
+    if "sessions" in names:
+        _manifests(spark, stores).createOrReplaceTempView("manifests")
+    if "notes" in names:
+        _noted(spark, stores).createOrReplaceTempView("noted")
+    for name in names:
+        spark.sql(to_spark(view(name).query)).createOrReplaceTempView(name)
+
+
+def _recorded(spark: SparkSession, stores: Sequence[Store]) -> DataFrame:
+    """Return the events of all sessions, with the id of each event's session."""
+    parts: list[DataFrame] = []
+    named_by_id: list[Path] = []
+    for store in stores:
+        session = store.identity().id
+        sealed = _sealed(store)
+        if store.path.name == session:
+            named_by_id += sealed
+        elif sealed:
+            parts.append(_segments(spark, sealed, f"'{session}'"))
+        unsealed = _unsealed(store, sealed)
+        if unsealed is not None:
+            parts.append(spark.createDataFrame(unsealed, _SCHEMA).selectExpr(f"'{session}' AS session", "*"))
+    if named_by_id:
+        # One reader for all of them: a plan of a thousand unions takes long to be made.
+        told_by_path = "regexp_extract(_metadata.file_path, '([^/]+)/[^/]+/[^/]+$', 1)"
+        parts.append(_segments(spark, named_by_id, told_by_path))
+    return reduce(lambda all_before, part: all_before.unionByName(part), parts or [_empty(spark)])
+
+
+def _segments(spark: SparkSession, paths: Sequence[Path], session: str) -> DataFrame:
+    names = [path.resolve().as_uri() for path in paths]
+    return spark.read.schema(_SCHEMA).parquet(*names).selectExpr(f"{session} AS session", *map(_quoted, COLUMNS))
+
+
+def _empty(spark: SparkSession) -> DataFrame:
+    return spark.createDataFrame([], _SCHEMA).selectExpr("'' AS session", "*")
+
+
+def _sealed(store: Store) -> list[Path]:
+    """Return the segments before the first journal."""
+    if not isinstance(store, ParquetStore):
+        return []
+    return list(_until_journal(store.files().values()))
+
+
+def _until_journal(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.suffix != SEGMENT_SUFFIX:
+            return
+        yield path
+
+
+def _unsealed(store: Store, sealed: Sequence[Path]) -> Any:
+    """Return what is in none of the segments as an Arrow table, None where all is."""
+    if isinstance(store, ParquetStore) and len(sealed) == len(store.files()):
+        return None
+    next_seq = sum(Segment(path).rows for path in sealed)
+    batches = list(store.batches(Selection(from_seq=next_seq)))
+    return to_plain_table(batches) if batches else None
+
+
+def _manifests(spark: SparkSession, stores: Sequence[Store]) -> DataFrame:
+    rows = [(store.manifest().to_json().decode(), str(store.path)) for store in stores]
+    return spark.createDataFrame(rows, "content STRING, path STRING")
+
+
+def _noted(spark: SparkSession, stores: Sequence[Store]) -> DataFrame:
+    rows = [
+        (store.identity().id, note.elapsed_ns, note.received_ns // 1_000, note.text, note.made_at_ns // 1_000)
+        for store in stores
+        for note in NoteBook(store.path).all()
+    ]
+    told = spark.createDataFrame(rows, "session STRING, elapsed_ns BIGINT, at_us BIGINT, text STRING, made_us BIGINT")
+    return told.selectExpr(
+        "session",
+        "elapsed_ns",
+        "timestamp_micros(at_us) AS received_at",
+        "text",
+        "timestamp_micros(made_us) AS made_at",
+    )
+
+
+def _quoted(name: str) -> str:
+    return f"`{name}`"
