@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "note": ("note",),
     "open": ("open",),
     "prune": ("prune",),
+    "publish": ("publish",),
     "record": ("record",),
     "redact": ("redact",),
     "replay": ("replay",),
