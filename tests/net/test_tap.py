@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import struct
@@ -19,6 +20,7 @@ from websockets.http11 import Request, Response
 from tests.net.tapping import IN, OUT, dial, dial_open, serving, serving_raw, shake_hands, tapped, until
 from wsrecorder.errors import EndpointError, UsageError
 from wsrecorder.net.tap import Tap
+from wsrecorder.net.tap_connection import TapConnection
 from wsrecorder.net.tap_options import TapOptions
 
 PAYLOADS: list[str | bytes] = [
@@ -534,3 +536,18 @@ async def test_a_port_in_use_is_an_error_that_says_so() -> None:
 def test_what_is_no_websocket_url_is_refused() -> None:
     with pytest.raises(UsageError, match="not a WebSocket URL"):
         TapOptions("http://localhost/")
+
+
+async def test_of_a_client_that_has_gone_nothing_is_kept() -> None:
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(entry, TapConnection) for entry in gc.get_objects())
+
+    async with serving(echo) as url, tapped(url) as (tap, _):
+        before = kept()
+        async with connect(tap.url) as client:
+            await client.send("x")
+            assert await client.recv() == "x"
+        await until(lambda: not tap.connections)
+        await asyncio.sleep(0)  # the loop itself lets go of what it has just called
+        assert kept() <= before

@@ -107,7 +107,7 @@ class TapConnection:
         self._request: HttpHead | None = None
         self._is_half_open = False
         self._call: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self.tunnel: TapTunnel | None = None
         self.refused: int | None = None
         self.client = self._side(self._client_connected, self._take_request)
@@ -140,7 +140,7 @@ class TapConnection:
 
     def _client_connected(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._options.access.handshake_timeout_s, self._give_up_on_request)
+        self._timers["request"] = loop.call_later(self._options.access.handshake_timeout_s, self._give_up_on_request)
         self._on_connected(self)
 
     def _give_up_on_request(self) -> None:
@@ -306,7 +306,7 @@ class TapConnection:
 
     def _linger(self) -> None:
         """Close both sides when one has been half open for long, but not while anything still waits to be taken."""
-        asyncio.get_running_loop().call_later(_LINGER_S, self._end_lingering)
+        self._timers["linger"] = asyncio.get_running_loop().call_later(_LINGER_S, self._end_lingering)
 
     def _end_lingering(self) -> None:
         if self.client.waiting_bytes or self.server.waiting_bytes:
@@ -317,7 +317,7 @@ class TapConnection:
 
     def _lost(self, side: Side, exc: Exception | None) -> None:
         """End the other side as this one ended."""
-        for timer in (self._timer, self._call):
+        for timer in (*self._timers.values(), self._call):
             if timer is not None:
                 timer.cancel()
         other = side.other
