@@ -254,14 +254,21 @@ async def _fickle(port: int, began_ns: int, window_ns: int, plan: dict[str, int]
             goers[how] += 1
             wrong.extend(filter(None, [hearing.wrong]))
 
+    async def warm(ice: list[socket.socket], at_ns: int) -> None:
+        await asyncio.sleep(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
+        for ending, hearing in await asyncio.gather(*(thaw(frozen, frames, _PATIENCE_S) for frozen in ice)):
+            endings[ending] += 1
+            wrong.extend(filter(None, [hearing.wrong]))
+
     for window in range(1, plan["windows"], 2):
         start_ns = began_ns + window * window_ns
         await asyncio.sleep(max(0.0, (start_ns - time.monotonic_ns()) / 1e9))
         ice = [await freeze(port) for _ in range(plan["frozen"])]
-        await asyncio.gather(*(go_on(start_ns + window_ns) for _ in range(plan["goers"])))
-        for ending, hearing in await asyncio.gather(*(thaw(frozen, frames, _PATIENCE_S) for frozen in ice)):
-            endings[ending] += 1
-            wrong.extend(filter(None, [hearing.wrong]))
+        await asyncio.gather(
+            warm(ice[::2], start_ns + window_ns // 2),
+            warm(ice[1::2], start_ns + window_ns),
+            *(go_on(start_ns + window_ns) for _ in range(plan["goers"])),
+        )
     return {"goers": goers, "endings": endings, "wrong": wrong[:3]}
 
 
