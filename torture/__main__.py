@@ -14,6 +14,8 @@ from torture.finding import Finding, markdown
 from torture.page import write_page
 
 _PARTS: tuple[str, ...] = (
+    "soak",
+    "clients",
     "killed",
     "feed",
 )
