@@ -18,6 +18,7 @@ _PARTS: tuple[str, ...] = (
     "clients",
     "killed",
     "feed",
+    "disk",
 )
 """The modules of this folder with a ``findings``, in the order in which they run."""
 

@@ -53,7 +53,6 @@ class Sealer:
 
     Attributes:
         segment_bytes: Bytes of the segments made.
-        waiting_bytes: Bytes of the journals that wait.
         refusal: What the disk says when it will not let the next one be sealed; None while it does.
 
     Args:
@@ -64,8 +63,9 @@ class Sealer:
 
     def __init__(self, path: Path, manifest: Manifest, metadata: dict[str, str]) -> None:
         self.segment_bytes = 0
-        self.waiting_bytes = 0
         self.refusal: StorageError | None = None
+        self._put_bytes = 0  # written by those who put alone, as the next one by the sealer alone
+        self._sealed_bytes = 0
         self._path = path
         self._manifest = manifest
         self._metadata = metadata
@@ -78,9 +78,14 @@ class Sealer:
         self._thread = threading.Thread(target=self._run, name="wsrec-sealer", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the journals that wait."""
+        return self._put_bytes - self._sealed_bytes
+
     def put(self, sealing: Sealing) -> None:
         """Have a journal sealed."""
-        self.waiting_bytes += sealing.journal_bytes
+        self._put_bytes += sealing.journal_bytes
         self._waiting.put(sealing)
 
     def check(self, now_ns: int) -> None:
@@ -167,7 +172,7 @@ class Sealer:
         manifest.write(self._path)
         disk.remove(sealing.path)
         self.segment_bytes += sealing.info.size_bytes
-        self.waiting_bytes -= sealing.journal_bytes
+        self._sealed_bytes += sealing.journal_bytes
 
 
 def seal_journal(path: Path, metadata: dict[str, str], *, rows: int) -> SegmentInfo:
