@@ -13,7 +13,7 @@ from wsrecorder.store import journal
 
 
 def test_a_disk_that_refuses_costs_nothing_that_was_synced(tmp_path: Path) -> None:
-    refused, small = findings(seed=0, effort=0.02, folder=tmp_path)
+    refused, small = findings(seed=0, effort=0.01, folder=tmp_path)
     assert refused.is_kept, refused.detail
     assert small.is_kept, small.detail
     assert "resumed with a gap" in refused.figure
