@@ -31,6 +31,7 @@ from wsrecorder.jobs.tap import TapJob, tap
 from wsrecorder.jobs.tap_options import TapJobOptions, TapOptions, TapSummary
 from wsrecorder.jobs.verify import verify
 from wsrecorder.net.transport import FeedOptions
+from wsrecorder.store import disk
 
 
 def options(url: str, library: Path, *, limits: Limits | None = None, **changes: Any) -> TapJobOptions:
@@ -225,6 +226,43 @@ async def test_it_records_into_a_duckdb_file_as_well(tmp_path: Path) -> None:
             await client.recv()
     assert summaries[0].outcome.path == tmp_path / "t.duckdb"
     assert [event.text for event in events_of(summaries[0]) if event.kind is Kind.MESSAGE] == ["x", "x"]
+
+
+async def test_a_disk_that_takes_nothing_for_a_while_is_no_business_of_the_clients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuses = False
+    really = disk.sync
+
+    def sync(file: Any) -> None:
+        if refuses:
+            raise OSError(28, "No space left on device")
+        really(file)
+
+    monkeypatch.setattr(disk, "sync", sync)
+    async with (
+        asyncio.timeout(20),
+        serving(_echo) as url,
+        tapping(options(url, tmp_path)) as (job, summaries),
+        connect(job.state.url) as client,
+    ):
+        for text in ("before", "meanwhile", "after"):
+            await client.send(text)
+            assert await client.recv() == text
+            if text == "before":
+                await until(lambda: job.state.size_bytes > 0)
+                refuses = True
+            elif text == "meanwhile":
+                await until(lambda: "recording goes on as soon as" in caplog.text)
+                refuses = False
+                await until(lambda: "takes events again, after" in caplog.text)
+    assert summaries[0].outcome.error is None
+    events = events_of(summaries[0])
+    assert [event.text for event in events if event.kind is Kind.MESSAGE] == [
+        text for text in ("before", "meanwhile", "after") for _ in range(2)
+    ]
+    (gap,) = [json.loads(event.detail or "") for event in events if event.kind is Kind.GAP]
+    assert (gap["cause"], gap["lost_frames"]) == ("disk full: No space left on device", 0)
 
 
 async def test_a_session_that_cannot_be_made_ends_the_tap(tmp_path: Path) -> None:
