@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 
 from tests.certificates import Authority, make_authority
 from wsrecorder.errors import FeedError, UsageError
-from wsrecorder.net.feed import connect_feed
+from wsrecorder.net.feed import connect_feed, loop_factory
 from wsrecorder.net.tls import Certificate, client_context
 from wsrecorder.net.transport import FeedOptions
 
@@ -126,8 +126,25 @@ async def test_a_server_without_tls_is_told_from_one_that_is_not_trusted(transpo
         """Say nothing."""
 
     async with serve(end, "localhost", 0) as server:
-        with pytest.raises(FeedError):
-            await first(f"wss://localhost:{server.sockets[0].getsockname()[1]}/", transport)
+        url = f"wss://localhost:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(FeedError, match=f"{url} cannot be .*: [a-z]"):
+            await first(url, transport)
+
+
+def test_a_server_without_tls_costs_one_line(capfd: pytest.CaptureFixture[str], transport: str) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.close()
+
+    async def call() -> None:
+        async with await asyncio.start_server(cut, "127.0.0.1", 0) as server:
+            url = f"wss://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            with pytest.raises(FeedError, match=f"{url} cannot be reached: [a-zA-Z]"):
+                await first(url, transport)
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(call())
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_user_and_password_of_a_url_are_sent_and_not_shown(authority: Authority, transport: str) -> None:

@@ -175,7 +175,7 @@ def _tap(options: TapJobOptions, metrics: MetricsOptions | None, *, on_terminal:
                 if shown is not None:
                     shown.watch(job)
                 else:
-                    say(f"tapping {job.shown_upstream}: connect to {job.state.url} instead (Ctrl-C ends)")
+                    say(f"tapping {job.shown_upstream}: connect to {job.state.shown_url} instead (Ctrl-C ends)")
 
             return await run_tap(options, SystemClock(), stop, on_started)
 
@@ -216,7 +216,7 @@ def _facts(summary: TapSummary) -> dict[str, Any]:
     manifest, error = outcome.manifest, outcome.error
     facts: dict[str, Any] = {
         "path": None if outcome.path is None else str(outcome.path),
-        "url": state.url,
+        "url": state.shown_url,
         "connections": state.clients_served,
         "refused": state.refused,
         "messages_in": state.messages_in,

@@ -49,7 +49,7 @@ class TapPanel:
         count = state.messages_in + state.messages_out
         self._rate += _SMOOTH * ((count - self._count) / interval_s - self._rate)
         self._count = count
-        title = Text(f" {state.url} → {self._job.shown_upstream} ", style="bold")
+        title = Text(f" {state.shown_url} → {self._job.shown_upstream} ", style="bold")
         return Panel(
             facts_table(_rows(state, self._rate)),
             title=title,

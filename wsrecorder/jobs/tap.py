@@ -242,7 +242,7 @@ class TapJob:
         """How it stands now."""
         recording = self._recording
         return TapState(
-            url=redact_url(self._tap.url),
+            url=self._tap.url,
             clients=[
                 TapClient(
                     conn=tunnel.conn,

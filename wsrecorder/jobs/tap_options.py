@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsrecorder.core.credentials import redact_url
 from wsrecorder.core.distribution import Distribution
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
 from wsrecorder.net.tap_options import TapOptions
@@ -52,7 +53,7 @@ class TapState:
     """How a tap stands, for a panel.
 
     Attributes:
-        url: Where clients connect.
+        url: Where clients connect; it has the query of the server's URL, and so may hold credentials: see `shown_url`.
         clients: Those that are connected now, in the order in which they came.
         clients_served: Clients so far.
         refused: Clients whose handshake the server refused, or that found it away.
@@ -78,6 +79,11 @@ class TapState:
     gaps: int
     types: dict[str, int]
     path: Path | None
+
+    @property
+    def shown_url(self) -> str:
+        """Where clients connect, without credentials."""
+        return redact_url(self.url)
 
 
 @dataclass(frozen=True, slots=True)

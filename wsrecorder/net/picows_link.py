@@ -46,6 +46,14 @@ _LOGGER.addHandler(logging.NullHandler())
 _LOGGER.propagate = False
 
 
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Return whether what asyncio says is news: that a handshake of TLS failed is in the error that is raised."""
+    return not record.getMessage().startswith("SSL handshake failed\n")
+
+
+logging.getLogger("asyncio").addFilter(_is_worth_a_line)
+
+
 class _Told(logging.LoggerAdapter[logging.Logger]):
     """What picows logs of one connection: there is no other way to hear at once of an error that it finds by itself.
 

@@ -20,6 +20,8 @@ _STATUS_HINTS = {
     429: "the feed is limiting you: wait, or record fewer connections at once",
 }
 
+_CUT = "the connection was cut before the handshake was done"
+
 
 def refusal(options: FeedOptions, exc: BaseException, status: int | None) -> FeedError:
     """Return the error for a connection that was not made.
@@ -50,7 +52,8 @@ def refusal(options: FeedOptions, exc: BaseException, status: int | None) -> Fee
         return FeedError(f"{url}: the host name is unknown", hint="check the spelling of the host")
     if isinstance(exc, OSError):
         return FeedError(
-            f"{url} cannot be reached: {exc.strerror or exc}", hint="check host and port, and that the server is up"
+            f"{url} cannot be reached: {exc.strerror or str(exc) or _CUT}",
+            hint="check host and port, and that the server is up",
         )
     said = hide(str(exc), {options.url, *options.secrets, *options.headers.values()})
     return FeedError(
