@@ -12,6 +12,7 @@
         StorageError        the disk refuses to take or give bytes
       EndpointError       our own server cannot be had            exit 5
       EventsLost          done, but something was lost            exit 6
+      OwnMistake          we are wrong, whatever you asked for    exit 1
 
 Every error carries a hint, so that no message can omit what to do. Edges translate
 library errors at once (``raise FeedError(...) from exc``); only ``cli`` prints and exits.
@@ -24,6 +25,7 @@ __all__ = [
     "EventsLost",
     "FeedError",
     "FormatTooNew",
+    "OwnMistake",
     "SegmentDamaged",
     "SessionError",
     "SessionNotFound",
@@ -97,3 +99,17 @@ class EventsLost(WsrecError):
     """The work is done, but something was lost on the way."""
 
     exit_code = 6
+
+
+class OwnMistake(WsrecError):
+    """Something ended by a mistake of wsrec; the error that was not expected is its cause.
+
+    Args:
+        what: What ended.
+        error: What was raised. Its words may quote a payload, so its type alone is told.
+        hint: What is left, and what to do.
+    """
+
+    def __init__(self, what: str, error: BaseException, *, hint: str) -> None:
+        super().__init__(f"{what} by an unexpected {type(error).__name__}", hint=hint)
+        self.__cause__ = error

@@ -35,7 +35,7 @@ from wsrecorder.core.event import Opcode
 from wsrecorder.core.moment import parse_moment
 from wsrecorder.core.playhead import MAX_SPEED
 from wsrecorder.core.target import AtNote, AtTime
-from wsrecorder.errors import EndpointError, SegmentDamaged, UsageError
+from wsrecorder.errors import EndpointError, OwnMistake, SegmentDamaged, UsageError
 from wsrecorder.jobs.programme import Programme
 from wsrecorder.jobs.replay import Replay, replay
 from wsrecorder.jobs.replay_options import AtEnd, Prime, ReplayOptions, ReplayReport
@@ -567,8 +567,9 @@ async def test_a_mistake_of_ours_is_raised_and_not_waited_out(ten: Store, monkey
 
     monkeypatch.setattr(Programme, "batches", fail)
     job, listener = await started([ten], asyncio.Event())
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(OwnMistake, match="shared was ended by an unexpected ZeroDivisionError") as raised:
         await job
+    assert (raised.value.exit_code, type(raised.value.__cause__)) == (1, ZeroDivisionError)
     assert (await listener.closed()).code == 1011
 
 
@@ -625,6 +626,7 @@ async def test_the_report_is_plain_values(ten: Store) -> None:
         "lateness_ms": {"p50": 0, "p99": 0, "max": 0, "mean": 0},
         "slow_closed": 0,
         "faults": {"seed": 0, "active": [], "counts": {}},
+        "mishaps": {},
     }
 
 

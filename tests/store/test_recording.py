@@ -14,7 +14,7 @@ from tests.store.sessions import parquet_sink, read
 from wsrecorder.core.dialect import ENGINE, EnvelopeReader
 from wsrecorder.core.event import Batch, Opcode
 from wsrecorder.core.recorder import Limits, Recorder
-from wsrecorder.errors import SegmentDamaged, StorageError
+from wsrecorder.errors import OwnMistake, SegmentDamaged, StorageError
 from wsrecorder.store import recording as recording_module
 from wsrecorder.store.manifest import Health, Manifest, Tally
 from wsrecorder.store.recording import Recording
@@ -179,7 +179,7 @@ def test_whatever_breaks_the_writing_is_an_error_of_ours() -> None:
     sink.gate.set()
     recording = Recording(sink, READER, lambda: None)
     recording.offer(frames(Recorder(Limits(), 0), b"a"))
-    with pytest.raises(StorageError, match="writing gated failed: ZeroDivisionError") as caught:
+    with pytest.raises(OwnMistake, match="writing gated was ended by an unexpected ZeroDivisionError") as caught:
         recording.close(Health())
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert "intact" in caught.value.hint

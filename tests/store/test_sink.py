@@ -26,7 +26,7 @@ from tests.store.sessions import (
     read,
 )
 from wsrecorder.core.recorder import Limits
-from wsrecorder.errors import SegmentDamaged, SessionError, StorageError
+from wsrecorder.errors import OwnMistake, SegmentDamaged, SessionError, StorageError
 from wsrecorder.jobs.recover import recover
 from wsrecorder.jobs.verify import verify
 from wsrecorder.store import disk
@@ -321,7 +321,7 @@ def test_whatever_breaks_a_seal_reaches_the_recorder(tmp_path: Path, monkeypatch
     sink = parquet_sink(tmp_path, segment_events=20)
     monkeypatch.setattr(sealer_module, "seal_journal", explode)
     sink.append(batch(20))
-    with pytest.raises(StorageError, match=r"sealing .* failed: ZeroDivisionError") as caught:
+    with pytest.raises(OwnMistake, match=r"sealing .* was ended by an unexpected ZeroDivisionError") as caught:
         sink.close(Health())
     assert "recover" in caught.value.hint
 

@@ -8,7 +8,7 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any, Final
 
-__all__ = ["JsonLines"]
+__all__ = ["JsonLines", "trace_of"]
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "without_payload"}
 """What every record has; what stands beside it was handed over with the message."""
@@ -34,5 +34,14 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info is not None and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__name__
-            line["traceback"] = "".join(traceback.format_tb(record.exc_info[2]))
+            line["traceback"] = trace_of(record.exc_info[1])
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def trace_of(error: BaseException | None) -> str:
+    """Return the traceback of an error and of what led to it, without their words, which may quote a payload."""
+    parts: list[str] = []
+    while error is not None:
+        parts.insert(0, "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nwhich led to\n".join(parts)

@@ -7,16 +7,18 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from wsrecorder.cli.output import log_to_stderr, say
+from wsrecorder.cli.output import log_to_stderr, print_error, say
 from wsrecorder.errors import WsrecError
 
 if TYPE_CHECKING:
+    from wsrecorder.jobs.mishaps import Mishaps
     from wsrecorder.jobs.vitals import Vitals
     from wsrecorder.net.probes import Finding
 
@@ -29,6 +31,7 @@ __all__ = [
     "begin_log",
     "metrics_beside",
     "metrics_options",
+    "tell_mishaps",
 ]
 
 MetricsPort = Annotated[
@@ -98,12 +101,15 @@ def begin_log(log_format: LogFormat, *, quiet: bool) -> bool:
 
 @asynccontextmanager
 async def metrics_beside(
-    options: MetricsOptions | None, actions: Mapping[str, Callable[[str], Finding]] | None = None
+    options: MetricsOptions | None,
+    mishaps: Mishaps,
+    actions: Mapping[str, Callable[[str], Finding]] | None = None,
 ) -> AsyncIterator[Callable[[Callable[[], Vitals]], None]]:
     """Serve metrics and health until the block ends.
 
     Args:
         options: Where; None is nowhere.
+        mishaps: Is counted there, and takes the errors of what answers.
         actions: What else programs on this machine can have done: what answers a POST of each path.
 
     Yields:
@@ -118,9 +124,10 @@ async def metrics_beside(
     from wsrecorder.net.probes import Probes
 
     watched: list[Vitals] = []
-    page = _Pages(options, watched)
+    page = _Pages(options, watched, mishaps)
     answers = {"/metrics": page.metrics, "/healthz": page.health, "/readyz": page.readiness}
-    async with Probes(options.host, options.port, answers, actions) as probes:
+    on_mishap = partial(mishaps.note, "metrics")
+    async with Probes(options.host, options.port, answers, actions, on_mishap=on_mishap) as probes:
         if not options.quiet:
             say(f"metrics at {probes.url}/metrics")
         yield lambda reach: watched.append(reach())
@@ -129,16 +136,21 @@ async def metrics_beside(
 class _Pages:
     """What is answered; all of it on the event loop."""
 
-    def __init__(self, options: MetricsOptions, watched: list[Vitals]) -> None:
+    def __init__(self, options: MetricsOptions, watched: list[Vitals], mishaps: Mishaps) -> None:
         self._options = options
+        self._mishaps = mishaps
         self._watched = watched
         self._version = version("wsrecorder")
 
     def metrics(self) -> Finding:
+        from wsrecorder.jobs.metrics import Measurement
         from wsrecorder.jobs.metrics_page import METRICS_TYPE, metrics_page
         from wsrecorder.net.probes import Finding
 
         measured = [each for vitals in self._watched for each in vitals.measurements()]
+        measured += [
+            Measurement("wsrec_mishaps_total", count, (place,)) for place, count in self._mishaps.counts.items()
+        ]
         page = metrics_page(measured, self._options.command, self._version)
         return Finding(page, content_type=METRICS_TYPE)
 
@@ -156,3 +168,10 @@ def _verdict(reason: str | None) -> Finding:
     from wsrecorder.net.probes import Finding
 
     return Finding(b"ok\n") if reason is None else Finding(f"{reason}\n".encode(), 503)
+
+
+def tell_mishaps(mishaps: Mishaps, exit_code: int) -> int:
+    """Print how many errors of our own making there were, if any; return the exit code, which is then 1."""
+    if mishaps.count:
+        print_error(mishaps.summary(), "the log has each once, with its traceback; please report it")
+    return mishaps.exit_code(exit_code)

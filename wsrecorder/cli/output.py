@@ -7,7 +7,7 @@ import logging
 import sys
 from typing import Any
 
-from wsrecorder.cli.json_lines import JsonLines
+from wsrecorder.cli.json_lines import JsonLines, trace_of
 
 __all__ = [
     "log_to_stderr",
@@ -61,7 +61,7 @@ def log_to_stderr(*, quiet: bool = False, as_json: bool = False) -> None:
         as_json: Each line is a JSON object, see `JsonLines`; so is then all that `say` and `print_error` print.
     """
     handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
+    formatter = _TextLines("%(asctime)s.%(msecs)03dZ %(levelname)-7s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     formatter.converter = _utc
     handler.setFormatter(JsonLines() if as_json else formatter)
     if as_json:  # what the event loop itself complains of would be plain text
@@ -70,6 +70,14 @@ def log_to_stderr(*, quiet: bool = False, as_json: bool = False) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(logging.WARNING if quiet else logging.INFO)
     logger.propagate = False
+
+
+class _TextLines(logging.Formatter):
+    """Formats a record as a line; of an exception without its words, which may quote a payload."""
+
+    def formatException(self, ei: Any) -> str:
+        """Return where an exception was raised, and its type."""
+        return trace_of(ei[1])
 
 
 def _log_as_json(level: int, text: str, fields: dict[str, str]) -> bool:

@@ -17,6 +17,7 @@ from wsrecorder.cli.output import show_bytes, show_count, show_number
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.feed_recorder import FeedRecorder
+    from wsrecorder.jobs.mishaps import Mishaps
     from wsrecorder.jobs.record_options import FeedState, RecordOptions
 
 __all__ = ["LiveView", "RecordPanel", "facts_table", "record_panel", "show_live"]
@@ -95,10 +96,10 @@ def facts_table(rows: Sequence[tuple[str, str | Text]]) -> Table:
 
 
 @asynccontextmanager
-async def record_panel(options: Sequence[RecordOptions]) -> AsyncIterator[RecordPanel]:
+async def record_panel(options: Sequence[RecordOptions], mishaps: Mishaps) -> AsyncIterator[RecordPanel]:
     """Show a panel of recordings on the terminal while the block runs."""
     panel = RecordPanel(options)
-    async with show_live(panel.render):
+    async with show_live(panel.render, mishaps):
         yield panel
 
 
@@ -133,11 +134,12 @@ class LiveView:
 
 
 @asynccontextmanager
-async def show_live(render: Callable[[float], RenderableType]) -> AsyncIterator[LiveView]:
+async def show_live(render: Callable[[float], RenderableType], mishaps: Mishaps) -> AsyncIterator[LiveView]:
     """Show what is rendered on the terminal while the block runs.
 
     Args:
         render: Returns what to show now; told the time since it was last asked, seconds.
+        mishaps: Takes our mistakes in showing it.
     """
     view = LiveView(render)
 
@@ -145,7 +147,8 @@ async def show_live(render: Callable[[float], RenderableType]) -> AsyncIterator[
         with suppress(OSError):  # the terminal has hung up: the job goes on without it
             while True:
                 await asyncio.sleep(_REFRESH_S)
-                view.refresh()
+                with mishaps.contain("panel", "it is shown again"):
+                    view.refresh()
 
     view.show()
     task = asyncio.create_task(refresh())
@@ -155,6 +158,7 @@ async def show_live(render: Callable[[float], RenderableType]) -> AsyncIterator[
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        with suppress(OSError):
+        with suppress(OSError), mishaps.contain("panel"):
             view.refresh()
+        with suppress(OSError):
             view.hide()

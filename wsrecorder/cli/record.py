@@ -35,6 +35,7 @@ from wsrecorder.cli.operating import (
     begin_log,
     metrics_beside,
     metrics_options,
+    tell_mishaps,
 )
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
 from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
@@ -43,6 +44,7 @@ from wsrecorder.core.dialect import TS_UNITS
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.recorder import Retry
 from wsrecorder.errors import UsageError
+from wsrecorder.jobs.mishaps import Mishaps
 
 if TYPE_CHECKING:
     from wsrecorder.core.retention import Limit
@@ -168,11 +170,18 @@ def record(
     ]
     served = metrics_options("record", metrics, metrics_host, quiet=quiet)
     on_terminal = begin_log(log_format, quiet=quiet)
-    return _report(_record(options, served, keeping, on_terminal=on_terminal), as_json=as_json)
+    mishaps = Mishaps()
+    outcomes = _record(options, served, keeping, mishaps, on_terminal=on_terminal)
+    return tell_mishaps(mishaps, _report(outcomes, as_json=as_json))
 
 
 def _record(
-    options: list[RecordOptions], metrics: MetricsOptions | None, keeping: Limit | None, *, on_terminal: bool
+    options: list[RecordOptions],
+    metrics: MetricsOptions | None,
+    keeping: Limit | None,
+    mishaps: Mishaps,
+    *,
+    on_terminal: bool,
 ) -> list[Outcome]:
     from wsrecorder.cli.panel import record_panel
     from wsrecorder.cli.running import run_until_stopped
@@ -188,8 +197,8 @@ def _record(
     requests = SnapshotRequests(is_wanted=any(entry.black_box is not None for entry in options))
 
     async def run(stop: asyncio.Event) -> list[Outcome]:
-        panel = record_panel(options) if on_terminal else nullcontext()
-        async with requests.on_signal(), metrics_beside(metrics, requests.actions) as measure, panel as shown:
+        panel = record_panel(options, mishaps) if on_terminal else nullcontext()
+        async with requests.on_signal(), metrics_beside(metrics, mishaps, requests.actions) as measure, panel as shown:
 
             def on_started(recorders: list[FeedRecorder]) -> None:
                 requests.watch(recorders)
@@ -197,9 +206,9 @@ def _record(
                 if shown is not None:
                     shown.watch(recorders)
 
-            return await record_feeds(options, clock, stop, on_started, keeping)
+            return await record_feeds(options, clock, stop, on_started, keeping, mishaps)
 
-    return run_until_stopped(run)
+    return run_until_stopped(run, mishaps)
 
 
 def _vitals(recorders: list[FeedRecorder]) -> Vitals:

@@ -23,6 +23,7 @@ from wsrecorder.cli.operating import (
     begin_log,
     metrics_beside,
     metrics_options,
+    tell_mishaps,
 )
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size, split_words
 from wsrecorder.cli.output import print_json, say, show_bytes, show_duration, show_number, show_speed
@@ -43,6 +44,7 @@ from wsrecorder.core.moment import parse_duration, parse_moment
 from wsrecorder.core.playhead import parse_speed
 from wsrecorder.core.timeline import Axis
 from wsrecorder.errors import UsageError
+from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.replay_options import AtEnd, Prime, ReplayOptions, ReplayReport, ReplayState
 from wsrecorder.net.endpoint_options import SlowClient
 
@@ -214,8 +216,7 @@ def replay(
     shown = console_options.console_options(*wanted, access.certificate) if console else None
     beside = partial(console_beside, stores, shown, library)
     on_terminal = begin_log(log_format, quiet=quiet)
-    _replay(stores, options, beside, served, match=_checked(match), on_terminal=on_terminal, as_json=as_json)
-    return 0
+    return _replay(stores, options, beside, served, match=_checked(match), on_terminal=on_terminal, as_json=as_json)
 
 
 def _checked(match: str | None) -> str | None:
@@ -241,7 +242,7 @@ def _find(references: Sequence[str], library: Path) -> list[Store]:
 def _replay(
     stores: Sequence[Store], options: ReplayOptions, beside: Callable[..., _Beside],
     metrics: MetricsOptions | None, *, match: str | None, on_terminal: bool, as_json: bool,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock
     from wsrecorder.jobs.replay import replay as run_replay
@@ -249,12 +250,15 @@ def _replay(
 
     keep_memory_flat()
     started: list[tuple[Replay, str]] = []
+    mishaps = Mishaps()
 
     async def run(stop: asyncio.Event) -> None:
-        panel = _panel(stop, match) if on_terminal else _log_lines()
+        panel = _panel(stop, match, mishaps) if on_terminal else _log_lines()
         async with (
-            metrics_beside(metrics) as measure, panel as watch, beside(on_terminal=on_terminal) as begin_console,
-        ):  # fmt: skip
+            metrics_beside(metrics, mishaps) as measure,
+            panel as watch,
+            beside(on_terminal=on_terminal) as begin_console,
+        ):
 
             def on_started(running: Replay) -> None:
                 console_url = begin_console(running)
@@ -262,10 +266,10 @@ def _replay(
                 started.append((running, running.url))  # once it has ended it has none
                 watch(running, console_url)
 
-            await run_replay(stores, options, SystemClock(), stop, on_started)
+            await run_replay(stores, options, SystemClock(), stop, on_started, mishaps)
 
     try:
-        run_until_stopped(run)
+        run_until_stopped(run, mishaps)
     finally:
         # Also when a session could not be read to its end: what was played until then counts.
         for running, url in started:
@@ -273,13 +277,14 @@ def _replay(
             print_report(report)
             if as_json:
                 print_json({"url": url, "sessions": [str(store.path) for store in stores]} | report.to_dict())
+    return tell_mishaps(mishaps, 0)
 
 
 @asynccontextmanager
-async def _panel(stop: asyncio.Event, match: str | None) -> AsyncIterator[_Watch]:
+async def _panel(stop: asyncio.Event, match: str | None, mishaps: Mishaps) -> AsyncIterator[_Watch]:
     from wsrecorder.cli.replay_panel import replay_panel  # rich costs a tenth of a second, and a pipe has no use for it
 
-    async with replay_panel(stop, match) as panel:
+    async with replay_panel(stop, match, mishaps) as panel:
         yield panel.watch
 
 

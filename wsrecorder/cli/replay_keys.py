@@ -12,6 +12,7 @@ from wsrecorder.cli.key_decoder import DOWN, LEFT, RIGHT, UP
 from wsrecorder.cli.output import show_duration, show_number, show_speed
 from wsrecorder.core.target import AtMatch, ByDelta
 from wsrecorder.errors import UsageError, WsrecError
+from wsrecorder.jobs.mishaps import Mishaps
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.playback import Playback
@@ -49,14 +50,16 @@ class ReplayKeys:
     Args:
         stop: Set by ``q``.
         match: SQL expression that ``n`` looks for; None where there is none.
+        mishaps: Takes our mistakes in what a key does.
     """
 
-    def __init__(self, stop: asyncio.Event, match: str | None = None) -> None:
+    def __init__(self, stop: asyncio.Event, match: str | None = None, mishaps: Mishaps | None = None) -> None:
         self.said = ""
         self.is_refused = False
         self._replay: Replay | None = None
         self._stop = stop
         self._match = match
+        self._mishaps = mishaps or Mishaps()
         self._pending: deque[str] = deque()
         self._pressed = asyncio.Event()
 
@@ -98,6 +101,9 @@ class ReplayKeys:
                     await _ACTIONS[key](self, self._replay.playback(None), times)
                 except WsrecError as exc:
                     self._say(f"{exc.message}; {exc.hint}", is_refused=True)
+                except Exception as exc:
+                    self._mishaps.note("keys", exc, "the replay goes on")
+                    self._say("that failed by a mistake of wsrec", is_refused=True)
             self._pressed.clear()
 
     def _say(self, text: str, *, is_refused: bool = False) -> None:

@@ -19,6 +19,7 @@ from wsrecorder.cli.panel import facts_table, show_live
 from wsrecorder.cli.replay_keys import KEYS_LINE, ReplayKeys
 
 if TYPE_CHECKING:
+    from wsrecorder.jobs.mishaps import Mishaps
     from wsrecorder.jobs.replay import Replay
     from wsrecorder.jobs.replay_options import ReplayState
 
@@ -107,23 +108,24 @@ def _bar(state: ReplayState) -> ProgressBar:
 
 
 @asynccontextmanager
-async def replay_panel(stop: asyncio.Event, match: str | None = None) -> AsyncIterator[ReplayPanel]:
+async def replay_panel(stop: asyncio.Event, match: str | None, mishaps: Mishaps) -> AsyncIterator[ReplayPanel]:
     """Show a panel on the terminal while the block runs, and do what its keys say.
 
     Args:
         stop: Set by the key that ends the replay; set by others, keys are read no more.
         match: SQL expression that a key looks for; None where there is none.
+        mishaps: Takes our mistakes.
     """
     terminal = terminal_of(sys.stdin)
     if terminal is None:
         panel = ReplayPanel()
-        async with show_live(panel.render):
+        async with show_live(panel.render, mishaps):
             yield panel
         return
-    keys = ReplayKeys(stop, match)
+    keys = ReplayKeys(stop, match, mishaps)
     panel = ReplayPanel(keys)
     async with (
-        show_live(panel.render) as view,
+        show_live(panel.render, mishaps) as view,
         keys.at_work(),
         read_keys(terminal, keys.press, stop, on_away=view.hide, on_back=view.show),
     ):

@@ -7,27 +7,33 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from wsrecorder.net.feed import loop_factory
+
+if TYPE_CHECKING:
+    from wsrecorder.jobs.mishaps import Mishaps
 
 __all__ = ["run_until_stopped"]
 
 _T = TypeVar("_T")
 
 
-def run_until_stopped(job: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
+def run_until_stopped(job: Callable[[asyncio.Event], Awaitable[_T]], mishaps: Mishaps | None = None) -> _T:
     """Run a job on the fastest event loop installed; Ctrl-C, SIGTERM and a terminal that hangs up set its stop event.
 
     A second signal ends it the hard way, as it would have without us.
 
     Args:
         job: Takes the stop event and returns when it is set, everything in order.
+        mishaps: Takes the errors that nobody waits for, in callbacks and tasks.
     """
 
     async def run() -> _T:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        if mishaps is not None:
+            loop.set_exception_handler(mishaps.on_loop_error)
 
         def on_signal() -> None:
             stop.set()

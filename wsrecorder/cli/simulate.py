@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wsrecorder.cli.app import app
-from wsrecorder.cli.operating import LogFormat, LogFormatOption
+from wsrecorder.cli.operating import LogFormat, LogFormatOption, tell_mishaps
 from wsrecorder.cli.options import Json, Quiet
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_count, show_number
 from wsrecorder.core.moment import parse_duration
+from wsrecorder.jobs.mishaps import Mishaps
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.simulate import SimulateOptions, SimulateSummary
@@ -70,11 +71,13 @@ def simulate(
         deflate=deflate,
     )
     duration_s = None if duration is None else parse_duration(duration) / 1e9
-    _report(_simulate(SimulateOptions(feed, duration_s, truth), log_format=log_format, quiet=quiet), as_json=as_json)
-    return 0
+    mishaps = Mishaps()
+    options = SimulateOptions(feed, duration_s, truth)
+    _report(_simulate(options, mishaps, log_format=log_format, quiet=quiet), as_json=as_json)
+    return tell_mishaps(mishaps, 0)
 
 
-def _simulate(options: SimulateOptions, *, log_format: LogFormat, quiet: bool) -> SimulateSummary:
+def _simulate(options: SimulateOptions, mishaps: Mishaps, *, log_format: LogFormat, quiet: bool) -> SimulateSummary:
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock
     from wsrecorder.jobs.simulate import serving_line
@@ -84,10 +87,10 @@ def _simulate(options: SimulateOptions, *, log_format: LogFormat, quiet: bool) -
 
     async def run(stop: asyncio.Event) -> SimulateSummary:
         return await run_simulation(
-            options, SystemClock(), on_started=lambda url: say(serving_line(url, options)), stop=stop
+            options, SystemClock(), on_started=lambda url: say(serving_line(url, options)), stop=stop, mishaps=mishaps
         )
 
-    return run_until_stopped(run)
+    return run_until_stopped(run, mishaps)
 
 
 def _report(summary: SimulateSummary, *, as_json: bool) -> None:

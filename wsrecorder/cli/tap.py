@@ -22,11 +22,13 @@ from wsrecorder.cli.operating import (
     begin_log,
     metrics_beside,
     metrics_options,
+    tell_mishaps,
 )
 from wsrecorder.cli.options import Json, LibraryOption, Quiet
 from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
 from wsrecorder.cli.recording import dialect_of, limits_of, max_frame_of
 from wsrecorder.core.dialect import TS_UNITS
+from wsrecorder.jobs.mishaps import Mishaps
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.tap import TapJob
@@ -150,12 +152,12 @@ def tap(
     )
     served = metrics_options("tap", metrics, metrics_host, quiet=quiet)
     on_terminal = begin_log(log_format, quiet=quiet)
-    return _report(
-        _tap(TapJobOptions(tap=tap_options, record=record), served, on_terminal=on_terminal), as_json=as_json
-    )
+    mishaps = Mishaps()
+    summary = _tap(TapJobOptions(tap=tap_options, record=record), served, mishaps, on_terminal=on_terminal)
+    return tell_mishaps(mishaps, _report(summary, as_json=as_json))
 
 
-def _tap(options: TapJobOptions, metrics: MetricsOptions | None, *, on_terminal: bool) -> TapSummary:
+def _tap(options: TapJobOptions, metrics: MetricsOptions | None, mishaps: Mishaps, *, on_terminal: bool) -> TapSummary:
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.cli.tap_panel import tap_panel
     from wsrecorder.clock import SystemClock
@@ -167,8 +169,8 @@ def _tap(options: TapJobOptions, metrics: MetricsOptions | None, *, on_terminal:
     sys.setswitchinterval(0.0005)
 
     async def run(stop: asyncio.Event) -> TapSummary:
-        panel = tap_panel() if on_terminal else nullcontext()
-        async with metrics_beside(metrics) as measure, panel as shown:
+        panel = tap_panel(mishaps) if on_terminal else nullcontext()
+        async with metrics_beside(metrics, mishaps) as measure, panel as shown:
 
             def on_started(job: TapJob) -> None:
                 measure(lambda: _vitals(job))
@@ -177,9 +179,9 @@ def _tap(options: TapJobOptions, metrics: MetricsOptions | None, *, on_terminal:
                 else:
                     say(f"tapping {job.shown_upstream}: connect to {job.state.shown_url} instead (Ctrl-C ends)")
 
-            return await run_tap(options, SystemClock(), stop, on_started)
+            return await run_tap(options, SystemClock(), stop, on_started, mishaps)
 
-    return run_until_stopped(run)
+    return run_until_stopped(run, mishaps)
 
 
 def _vitals(job: TapJob) -> Vitals:

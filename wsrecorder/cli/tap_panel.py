@@ -15,6 +15,7 @@ from wsrecorder.cli.panel import facts_table, show_live
 
 if TYPE_CHECKING:
     from wsrecorder.core.distribution import Distribution
+    from wsrecorder.jobs.mishaps import Mishaps
     from wsrecorder.jobs.tap import TapJob
     from wsrecorder.jobs.tap_options import TapClient, TapState
 
@@ -97,8 +98,8 @@ def _client(client: TapClient) -> str:
 
 
 @asynccontextmanager
-async def tap_panel() -> AsyncIterator[TapPanel]:
+async def tap_panel(mishaps: Mishaps) -> AsyncIterator[TapPanel]:
     """Show a panel of a tap on the terminal while the block runs."""
     panel = TapPanel()
-    async with show_live(panel.render):
+    async with show_live(panel.render, mishaps):
         yield panel

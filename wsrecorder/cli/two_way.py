@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from wsrecorder.cli.operating import LogFormat, MetricsOptions, metrics_beside
+from wsrecorder.cli.operating import LogFormat, MetricsOptions, metrics_beside, tell_mishaps
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_number
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.errors import UsageError
+from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.two_way_options import TwoWay, TwoWayOptions, read_rules
 
 if TYPE_CHECKING:
@@ -113,25 +114,26 @@ def replay_two_way(
         )
     log_to_stderr(quiet=quiet, as_json=log_format is LogFormat.JSON)
     started: list[tuple[TwoWayReplay, str]] = []
+    mishaps = Mishaps()
 
     async def run(stop: asyncio.Event) -> None:
-        async with metrics_beside(metrics) as measure:
+        async with metrics_beside(metrics, mishaps) as measure:
 
             def on_started(running: TwoWayReplay) -> None:
                 started.append((running, running.url))
                 measure(lambda: replay_vitals(running))
 
-            await two_way_replay(stores[0], options, two_way, SystemClock(), stop, on_started)
+            await two_way_replay(stores[0], options, two_way, SystemClock(), stop, on_started, mishaps)
 
     try:
-        run_until_stopped(run)
+        run_until_stopped(run, mishaps)
     finally:
         for running, url in started:
             report = running.report()
             _print(report, in_full=quiet, with_payloads=log_format is LogFormat.TEXT)
             if as_json:
                 print_json({"url": url, "session": str(stores[0].path)} | report.to_dict())
-    return _MISMATCH if started and started[0][0].report().mismatches else 0
+    return tell_mishaps(mishaps, _MISMATCH if started and started[0][0].report().mismatches else 0)
 
 
 def replay_vitals(running: Replay | TwoWayReplay) -> Vitals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -35,12 +36,17 @@ class Refusal(WsrecError):
         self.status = status
 
 
-def explain_errors(app: FastAPI) -> None:
-    """Have every error answered with ``message`` and ``hint``."""
+def explain_errors(app: FastAPI, on_mishap: Callable[[Exception], None]) -> None:
+    """Have every error answered with ``message`` and ``hint``, and one of our own making told."""
+
+    async def on_mistake(request: Request, exc: Exception) -> Response:
+        on_mishap(exc)
+        return answer({"message": "the console failed at this", "hint": "the log says how; please report it"}, 500)
+
     app.add_exception_handler(WsrecError, _on_own)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(Exception, _on_mistake)
+    app.add_exception_handler(Exception, on_mistake)
 
 
 async def _on_own(request: Request, exc: Exception) -> Response:
@@ -83,7 +89,3 @@ def _field(error: Any) -> str:
         return "the request"
     names = [str(part) for part in error["loc"][1:] if isinstance(part, int) or part.isidentifier()]
     return ".".join(names) or "the request"
-
-
-async def _on_mistake(request: Request, exc: Exception) -> Response:
-    return answer({"message": "the console failed at this", "hint": "the log says how; please report it"}, 500)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from importlib.metadata import version
 from typing import Final
 
@@ -50,14 +51,16 @@ class Application:
         self._looked_ns = scene.clock.now_ns()
         self._looking: asyncio.Task[None] | None = None
         self._states = states = StateReader(scene)
-        self.stream = StateStream(lambda: msgspec.json.encode(states.read()), scene.clock, self._look_again)
+        self.stream = StateStream(
+            lambda: msgspec.json.encode(states.read()), scene.clock, self._look_again, scene.mishaps
+        )
         self.app = FastAPI(
             title="wsrec", version=version("wsrecorder"), description=_DESCRIPTION, docs_url=None, redoc_url=None,
             openapi_url=None,
             responses={400: {"model": Problem}},
         )  # fmt: skip
         self.app.openapi_version = "3.0.3"  # the newest that the bundled page of /docs reads
-        explain_errors(self.app)
+        explain_errors(self.app, partial(scene.mishaps.note, "console", consequence="one request is answered with 500"))
         self._events = EventRoutes(scene, self._workers)
         self._looks = LookingRoutes(scene, self._workers, self._slow_workers)
         controls = ControlRoutes(scene, states, self.stream)

@@ -33,7 +33,7 @@ from wsrecorder.core.target import AtMatch, AtNote, AtSeq, AtTime, ByDelta, Targ
 from wsrecorder.errors import UsageError
 from wsrecorder.jobs.playback import Playback
 from wsrecorder.jobs.replay import Replay
-from wsrecorder.jobs.wishes import session_key
+from wsrecorder.jobs.wishes import playback_name
 from wsrecorder.net.client import Client
 
 __all__ = ["ControlRoutes"]
@@ -219,13 +219,11 @@ def _faults(replay: Replay) -> dict[str, Any]:
 
 def _client(replay: Replay, client: Client, now_ns: int) -> dict[str, Any]:
     stats = client.stats()
-    key = session_key(client.query)
-    shown = "shared" if replay.shared is not None else f"client {client.number}"
     return {
         "number": stats.number,
         "address": stats.address,
         "query": stats.query,
-        "playback": shown if key is None else f"session {key}",
+        "playback": playback_name(client.query, client.number, is_shared=replay.shared is not None),
         "frames_sent": stats.frames_sent,
         "primed": stats.primed,
         "bytes_sent": stats.bytes_sent,

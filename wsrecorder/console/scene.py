@@ -12,6 +12,7 @@ from wsrecorder.analysis.session import Session, State
 from wsrecorder.clock import Clock
 from wsrecorder.core.event import from_epoch_ns
 from wsrecorder.errors import SessionNotFound
+from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.replay import Replay
 from wsrecorder.store.session import Store
 
@@ -51,6 +52,7 @@ class Scene:
         sessions: The sessions.
         replay: What plays them; None where they are only looked at.
         endpoint_url: Where clients of the replay connect.
+        mishaps: The errors of our own making, those of the replay among them.
         library: The folder of sessions, to list the others; None lists none.
         clock: The time.
         began_ns: UTC of the beginning of the earliest session, ns since the epoch: where session time is counted from.
@@ -67,6 +69,7 @@ class Scene:
         self.sessions = [Session(store) for store in stores]
         self.replay = replay
         self.endpoint_url = None if replay is None else replay.url  # once it has ended it has none
+        self.mishaps = Mishaps() if replay is None else replay.mishaps
         self.library = library
         self.clock = clock
         self._started_ns: list[int] = []

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Console"]
 
-_LOG: Final = logging.getLogger("wsrecorder.console")
-
 _MOST_CONNECTIONS: Final = 256
 _GRACE_S: Final = 2
 _LOAD_AFTER_NS: Final = 1_000_000_000
@@ -119,8 +117,8 @@ class Console:
             await self._closing.wait()
             application.close()
             await server.shutdown()
-        except Exception:  # our own mistake, which must not end the replay beside us
-            _LOG.exception("the console has failed")
+        except Exception as exc:  # our own mistake, which must not end the replay beside us
+            self._scene.mishaps.note("console", exc, "there is no console any more, all else goes on")
         finally:
             listener.close()
 

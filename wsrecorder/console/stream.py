@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from wsrecorder.clock import Clock
+from wsrecorder.jobs.mishaps import Mishaps
 
 __all__ = ["StateStream"]
 
@@ -24,12 +25,16 @@ class StateStream:
         read: Returns the state now, encoded as JSON.
         clock: The time.
         look_again: Awaited before each state that is read: what takes long is begun there.
+        mishaps: Takes our mistakes in reading it.
     """
 
-    def __init__(self, read: Callable[[], bytes], clock: Clock, look_again: Callable[[], None]) -> None:
+    def __init__(
+        self, read: Callable[[], bytes], clock: Clock, look_again: Callable[[], None], mishaps: Mishaps | None = None
+    ) -> None:
         self._read = read
         self._clock = clock
         self._look_again = look_again
+        self._mishaps = mishaps or Mishaps()
         self._listeners = 0
         self._number = 0
         self._newest = b""
@@ -80,12 +85,13 @@ class StateStream:
         unchanged = 0
         while True:
             self._poked.clear()
-            self._look_again()
-            state = self._read()
-            unchanged = unchanged + 1 if state == self._newest and self._number else 0
-            if unchanged in (0, _TICKS_UNCHANGED):
-                unchanged = 0
-                self._publish(state)
+            with self._mishaps.contain("console", "the state is read again"):
+                self._look_again()
+                state = self._read()
+                unchanged = unchanged + 1 if state == self._newest and self._number else 0
+                if unchanged in (0, _TICKS_UNCHANGED):
+                    unchanged = 0
+                    self._publish(state)
             await self._clock.sleep_until(self._clock.now_ns() + _TICK_NS, self._poked)
 
     def _publish(self, state: bytes) -> None:

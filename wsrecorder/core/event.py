@@ -204,6 +204,13 @@ class Batch:
     def __len__(self) -> int:
         return len(self.payloads)
 
+    def drop_half_row(self) -> None:
+        """Take back a row that came into some of the columns only, for something went wrong between them."""
+        whole = min(len(self.elapsed_ns), len(self.payloads), len(self.opcodes))
+        for column in (self.elapsed_ns, self.payloads, self.opcodes):
+            del column[whole:]
+        self.marks[:] = [mark for mark in self.marks if mark.index < whole]
+
 
 def to_epoch_ns(moment: datetime) -> int:
     """Return an aware time as ns since the epoch, exact to the microsecond."""

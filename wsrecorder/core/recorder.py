@@ -188,6 +188,11 @@ class Recorder:
         """Record that something arrived and could not be kept."""
         self.gaps += self._mark(Kind.GAP, now_ns, detail)
 
+    def stumbled(self, now_ns: int, cause: str) -> None:
+        """Record that we failed at a frame, which is lost; whatever of it was taken already goes."""
+        self._batch.drop_half_row()
+        self.overflowed(now_ns, {"cause": cause})
+
     def noted(self, now_ns: int, text: str) -> None:
         """Record a note."""
         self._mark(Kind.NOTE, now_ns, {"text": text})

@@ -28,7 +28,7 @@ from wsrecorder.store.schema import RecordBatch
 if TYPE_CHECKING:  # DuckDB: a tenth of a second that only its users should pay
     from wsrecorder.analysis.trigger import TriggerCondition
 
-__all__ = ["BlackBoxSink", "tell_time"]
+__all__ = ["BlackBoxSink", "black_box_of", "tell_time"]
 
 _LOG: Final = logging.getLogger("wsrecorder.record")
 
@@ -224,6 +224,11 @@ class BlackBoxSink:
     def _rotate(self) -> None:
         self._files.rotate()
         self._box.rotated()
+
+
+def black_box_of(recording: Recording) -> BlackBoxSink | None:
+    """Return the black box that a recording goes into, if it does."""
+    return recording.sink if isinstance(recording.sink, BlackBoxSink) else None
 
 
 def tell_time(recording: Recording, reached_ns: int) -> None:

@@ -18,9 +18,11 @@ from wsrecorder.clock import Clock
 from wsrecorder.core.black_box import Cause, Trigger
 from wsrecorder.core.event import Batch, Opcode
 from wsrecorder.core.recorder import Recorder
-from wsrecorder.errors import FeedError, StorageError, WsrecError
-from wsrecorder.jobs.black_box import BlackBoxSink, tell_time
+from wsrecorder.errors import FeedError, OwnMistake, StorageError, WsrecError
+from wsrecorder.jobs.black_box import black_box_of, tell_time
 from wsrecorder.jobs.disk_outage import DiskOutage
+from wsrecorder.jobs.endings import lost_feed, pass_on
+from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.record_options import FeedState, Outcome, RecordOptions
 from wsrecorder.jobs.recording_vitals import RecordingVitals
 from wsrecorder.jobs.session_ends import begin_recording, seal_recording
@@ -43,10 +45,13 @@ class FeedRecorder:
     Args:
         options: What to record and how.
         clock: Where the time comes from.
+        mishaps: Takes the errors of our own making.
     """
 
-    def __init__(self, options: RecordOptions, clock: Clock) -> None:
+    def __init__(self, options: RecordOptions, clock: Clock, mishaps: Mishaps | None = None) -> None:
         self.options = options
+        self.mistake: OwnMistake | None = None  # what made an end of it, if it was our fault
+        self._mishaps = mishaps or Mishaps()
         self._clock = clock
         self._now_ns = clock.now_ns
         self._status = "connecting"
@@ -73,12 +78,18 @@ class FeedRecorder:
         if self._recorder.connections == 0:
             self._recorder.started_ns = now_ns
             self._subprotocol = subprotocol
-        detail = {"url": self._shown_url, "subprotocol": subprotocol, "deflate": is_deflated}
+        detail = {"url": self.shown_url, "subprotocol": subprotocol, "deflate": is_deflated}
         self._recorder.opened(now_ns, detail)
 
     def on_frame(self, payload: bytes, opcode: int) -> None:
         """Take a message; stamps it."""
-        if self._recorder.frame(payload, opcode, self._now_ns()):
+        try:
+            is_full = self._recorder.frame(payload, opcode, self._now_ns())
+        except Exception as exc:
+            self._mishaps.note("feed", exc, f"a frame of {self.shown_url} is lost")
+            self._recorder.stumbled(self._now_ns(), f"an unexpected {type(exc).__name__} in the recorder")
+            return
+        if is_full:
             self._flush()
             self._let_others_run()
 
@@ -91,8 +102,6 @@ class FeedRecorder:
         self._flush()  # what came before the trigger is looked at before it
         return True
 
-    # The loop of the feed.
-
     async def run(self, stop: asyncio.Event) -> Outcome:
         """Record until ``stop`` is set, a limit is reached, or the feed is lost for good.
 
@@ -103,26 +112,31 @@ class FeedRecorder:
             started_ns = self._recorder.started_ns + self._wall_offset_ns()
             # Making the session waits for the disk: frames that come meanwhile are stamped and kept.
             self._recording = await asyncio.to_thread(
-                begin_recording, self.options, started_ns, self._subprotocol, self._tell_drained, self._now_ns
-            )
-        except WsrecError as exc:
-            if self._link is not None:
-                await self._link.close()
+                begin_recording, self.options, started_ns, self._subprotocol, self._tell_drained, self._now_ns,
+                partial(self._mishaps.note, "decoder", consequence="a batch is kept without its types"),
+            )  # fmt: skip
+        except Exception as exc:
             self._status = "ended"
-            return Outcome(None, None, exc)
-        self._outage = DiskOutage(self._recorder, self._recording, self._clock, self._shown_url, _LOG)
+            refusal = exc if isinstance(exc, WsrecError) else self._own_mistake(exc)
+            if self._link is not None:
+                with self._mishaps.contain("feed"):
+                    await self._link.close()
+            return Outcome(None, None, refusal)
+        self._outage = DiskOutage(self._recorder, self._recording, self._clock, self.shown_url, _LOG)
         self._flush()
-        stopper = asyncio.create_task(_forward(stop, self._stop))
+        stopper = asyncio.create_task(pass_on(stop, self._stop))
         ticker = asyncio.create_task(self._tick())
         guard = asyncio.create_task(self._watch_space(self._recording.sink.path))
+        self._mishaps.watch(guard, "feed", "nobody watches the free space any more")
         error: WsrecError | None = None
         try:
             error = await self._follow() or self._no_space
+        except Exception as exc:
+            self._own_mistake(exc)
         finally:
-            stopper.cancel()
-            ticker.cancel()
-            guard.cancel()
-            outcome = await self._end(error)
+            for task in (stopper, ticker, guard):
+                task.cancel()
+            outcome = await self._end(self.mistake or error)
         return outcome
 
     async def _follow(self) -> WsrecError | None:
@@ -135,11 +149,11 @@ class FeedRecorder:
             self._recorder.closed(now_ns, code=closed.code, reason=closed.reason, cause=closed.cause)
             self._flush()
             _LOG.warning(
-                "%s: %s (code %d)", self._shown_url, closed.cause, closed.code,
-                extra={"feed": self._shown_url, "code": closed.code},
+                "%s: %s (code %d)", self.shown_url, closed.cause, closed.code,
+                extra={"feed": self.shown_url, "code": closed.code},
             )  # fmt: skip
             if not self.options.retry.is_wanted:
-                return None if closed.is_clean else self._lost(closed)
+                return None if closed.is_clean else lost_feed(self.shown_url, closed)
             if not await self._reconnect():
                 return None
 
@@ -154,6 +168,9 @@ class FeedRecorder:
         if self._stop.is_set():
             closed.cancel()
             return None
+        if self._stalled is None and (error := closed.exception()) is not None:
+            self._mishaps.note("feed", error, f"the connection to {self.shown_url} is lost")
+            return Closed(1006, "", f"an unexpected {type(error).__name__} in the connection")
         return self._stalled or closed.result()
 
     async def _reconnect(self) -> bool:
@@ -163,7 +180,7 @@ class FeedRecorder:
         while not self._stop.is_set():
             self._status = "waiting"
             wait_s = self.options.retry.wait_s(failures, chance)
-            _LOG.info("%s: reconnecting in %.1f s", self._shown_url, wait_s, extra={"feed": self._shown_url})
+            _LOG.info("%s: reconnecting in %.1f s", self.shown_url, wait_s, extra={"feed": self.shown_url})
             await self._clock.sleep_until(self._now_ns() + round(wait_s * 1e9), wake=self._stop)
             if self._stop.is_set():
                 break
@@ -172,10 +189,13 @@ class FeedRecorder:
                 self._link = await self._connect()
             except FeedError as exc:
                 failures += 1
-                _LOG.warning("%s", exc.message, extra={"feed": self._shown_url})
+                _LOG.warning("%s", exc.message, extra={"feed": self.shown_url})
+            except Exception as exc:
+                failures += 1
+                self._mishaps.note("feed", exc, f"{self.shown_url} is tried again")
             else:
                 self._health.reconnects += 1
-                _LOG.info("%s: connected again", self._shown_url, extra={"feed": self._shown_url})
+                _LOG.info("%s: connected again", self.shown_url, extra={"feed": self.shown_url})
                 return True
         return False
 
@@ -193,38 +213,47 @@ class FeedRecorder:
         assert self._recording is not None
         assert self._outage is not None
         self._recorder.complete = True
-        if self._link is not None and self._status == "open":
-            await self._link.close()
+        with self._mishaps.contain("feed"):
+            if self._link is not None and self._status == "open":
+                await self._link.close()
         self._status = "ended"
-        self._outage.finish()
-        self._recorder.ended(self._now_ns())
+        with self._mishaps.contain("feed"):
+            self._outage.finish()
+            self._recorder.ended(self._now_ns())
         self._flush()
         self._health.gaps = self._recorder.gaps
-        return await seal_recording(self._recording, self._health, error)
+        outcome = await seal_recording(self._recording, self._health, self.mistake or error)
+        if isinstance(outcome.error, OwnMistake) and self.mistake is None:
+            self._mishaps.note("writer", outcome.error, f"the recording of {self.shown_url} has ended")
+            self.mistake = outcome.error
+        return outcome
 
     async def _tick(self) -> None:
-        """Every 50 ms: flush what is old enough, look for a stall and for the end, measure the loop."""
-        duration_ns = self.options.limits.duration_ns
-        stall_ns = round(self.options.stall_s * 1e9)
+        """Look every 50 ms at how it stands."""
         due_ns = self._now_ns()
         while True:
             due_ns = max(due_ns + _TICK_NS, self._now_ns())
             await self._clock.sleep_until(due_ns)
-            now_ns = self._now_ns()
-            late_ms = (now_ns - due_ns) / 1e6
-            self._health.longest_stall_ms = max(self._health.longest_stall_ms, round(late_ms, 3))
-            if self._recorder.is_due(now_ns + _TICK_NS):  # at the next tick it would be too late
-                self._flush()
-            if self._recording is not None:  # all that is older than a flush was handed over
-                tell_time(self._recording, now_ns - self.options.limits.flush_ns - self._recorder.started_ns)
-            silent_ns = now_ns - self._recorder.last_frame_ns
-            # A reader that waits for the disk hears nothing either: that is no stall of the feed.
-            if 0 < stall_ns <= silent_ns and self._status == "open" and self._link and self._paused_ns is None:
-                self._stalled = Closed(1006, "", f"no frame for {self.options.stall_s:g} s")
-                self._link.abort()
-            if duration_ns is not None and now_ns - self._recorder.started_ns >= duration_ns:
-                self._recorder.complete = True
-                self._stop.set()
+            with self._mishaps.contain("feed", f"{self.shown_url} is recorded on"):
+                self._look(due_ns)
+
+    def _look(self, due_ns: int) -> None:
+        """Flush what is old enough, look for a stall and for the end, measure the loop."""
+        duration_ns, stall_ns = self.options.limits.duration_ns, round(self.options.stall_s * 1e9)
+        now_ns = self._now_ns()
+        self._health.longest_stall_ms = max(self._health.longest_stall_ms, round((now_ns - due_ns) / 1e6, 3))
+        if self._recorder.is_due(now_ns + _TICK_NS):  # at the next tick it would be too late
+            self._flush()
+        if self._recording is not None:  # all that is older than a flush was handed over
+            tell_time(self._recording, now_ns - self.options.limits.flush_ns - self._recorder.started_ns)
+        silent_ns = now_ns - self._recorder.last_frame_ns
+        # A reader that waits for the disk hears nothing either: that is no stall of the feed.
+        if 0 < stall_ns <= silent_ns and self._status == "open" and self._link and self._paused_ns is None:
+            self._stalled = Closed(1006, "", f"no frame for {self.options.stall_s:g} s")
+            self._link.abort()
+        if duration_ns is not None and now_ns - self._recorder.started_ns >= duration_ns:
+            self._recorder.complete = True
+            self._stop.set()
 
     async def _watch_space(self, path: Path) -> None:
         """End the recording before the disk is full."""
@@ -234,22 +263,30 @@ class FeedRecorder:
 
     def _flush(self) -> None:
         """Hand what was collected to the writer; hold back reading when it cannot keep up."""
-        batch = self._recorder.take(self._wall_offset_ns())
-        if self._recorder.complete:
-            self._stop.set()
-        if batch is not None:
-            self._early.append(batch)
-        if self._recording is None:
-            return  # the session is being made
         try:
-            while self._early:
+            batch = self._recorder.take(self._wall_offset_ns())
+            if self._recorder.complete:
+                self._stop.set()
+            if batch is not None:
+                self._early.append(batch)
+            if self._recording is None:
+                return  # the session is being made
+            while self._early and self.mistake is None:  # after one, events may be missing between
                 if not self._recording.offer(self._early.popleft()):
                     self._hold_back()
         except WsrecError:
             self._stop.set()
-        if self._box is not None:
+        except Exception as exc:
+            self._own_mistake(exc)
+        if self._recording is not None and (box := black_box_of(self._recording)) is not None:
             while self._triggers:
-                self._recording.run_soon(partial(self._box.trigger, self._triggers.popleft()))
+                self._recording.run_soon(partial(box.trigger, self._triggers.popleft()))
+
+    def _own_mistake(self, error: Exception) -> OwnMistake:
+        """End the recording by a mistake of ours."""
+        self._stop.set()
+        self.mistake = self._mishaps.end_of_recording("feed", error, self.shown_url)
+        return self.mistake
 
     def _hold_back(self) -> None:
         if self._outage is not None and self._outage.let_go():
@@ -293,54 +330,20 @@ class FeedRecorder:
         if self._recording.error is not None:
             self._stop.set()
 
-    def _lost(self, closed: Closed) -> FeedError:
-        return FeedError(
-            f"{self._shown_url} was lost: {closed.cause} (code {closed.code})",
-            hint="what was recorded is sealed; without --reconnect 0 the recorder would have come back",
-        )
-
     def _wall_offset_ns(self) -> int:
         return self._clock.wall_ns() - self._clock.now_ns()
 
     @property
-    def _box(self) -> BlackBoxSink | None:
-        sink = self._recording.sink if self._recording is not None else None
-        return sink if isinstance(sink, BlackBoxSink) else None
-
-    @property
-    def _shown_url(self) -> str:
+    def shown_url(self) -> str:
+        """URL of the feed, without credentials."""
         return self.options.feed.shown_url
 
     @property
     def vitals(self) -> RecordingVitals:
         """What a metric is made of, beside its state."""
-        return RecordingVitals(self._shown_url, self._recorder, self._recording, self._health)
+        return RecordingVitals(self.shown_url, self._recorder, self._recording, self._health)
 
     @property
     def state(self) -> FeedState:
         """How it stands now."""
-        recording = self._recording
-        latency = recording.latency if recording else None
-        percentiles = [latency.percentile_ns(percent) for percent in (50, 99)] if latency else []
-        return FeedState(
-            status=self._status,
-            messages=self._recorder.messages,
-            size_bytes=recording.sink.tally.size_bytes if recording else 0,
-            disk_bytes=recording.sink.size_bytes if recording else 0,
-            silence_ns=self._now_ns() - self._recorder.last_frame_ns,
-            latency_ms=(percentiles[0] / 1e6, percentiles[1] / 1e6)
-            if len(percentiles) == 2 and percentiles[0] is not None and percentiles[1] is not None
-            else None,
-            reconnects=self._health.reconnects,
-            gaps=self._recorder.gaps,
-            types=dict(recording.sink.tally.types) if recording else {},
-            path=recording.sink.path if recording else None,
-            ring=self._box.fill if self._box else None,
-            snapshots=len(self._box.snapshots) if self._box else 0,
-            snapshots_failed=len(self._box.failed) if self._box else 0,
-        )
-
-
-async def _forward(source: asyncio.Event, target: asyncio.Event) -> None:
-    await source.wait()
-    target.set()
+        return self.vitals.state(self._status, self._now_ns())

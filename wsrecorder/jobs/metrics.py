@@ -104,6 +104,7 @@ METRICS: Final = tuple(
         ("wsrec_slow_clients_closed_total", _COUNTER, (), _REPLAY, "Clients closed for lagging too far behind."),
         ("wsrec_lateness_seconds", _HISTOGRAM, (), _REPLAY, "How long after its moment a frame was sent."),
         ("wsrec_faults_injected_total", _COUNTER, ("kind",), _REPLAY, "What was made to go wrong on purpose."),
+        ("wsrec_mishaps_total", _COUNTER, ("place",), _ALL, "Errors of our own making, by what each was held to."),
         ("wsrec_playhead_seconds", _GAUGE, (), _REPLAY, "Session time of the playhead that is furthest on."),
     )
 )

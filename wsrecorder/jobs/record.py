@@ -8,8 +8,10 @@ from typing import Any
 
 from wsrecorder.clock import Clock
 from wsrecorder.core.retention import Limit
+from wsrecorder.errors import OwnMistake
 from wsrecorder.jobs.feed_recorder import FeedRecorder
 from wsrecorder.jobs.keeping import keep_within
+from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
 from wsrecorder.jobs.snapshot import snapshot_name
 
@@ -22,6 +24,7 @@ async def record_feeds(
     stop: asyncio.Event,
     on_started: Callable[[list[FeedRecorder]], None] | None = None,
     keeping: Limit | None = None,
+    mishaps: Mishaps | None = None,
 ) -> list[Outcome]:
     """Record feeds side by side, each into a session of its own; the trouble of one never ends another.
 
@@ -31,16 +34,21 @@ async def record_feeds(
         stop: Set it to seal everything and return.
         on_started: Told the recorders, whose ``state`` can be shown.
         keeping: What the sealed sessions of the same names may take, each library by itself; None keeps all.
+        mishaps: Takes the errors of our own making.
 
     Returns:
         An outcome for each feed, in order.
     """
-    recorders = [FeedRecorder(entry, clock) for entry in options]
+    mishaps = mishaps or Mishaps()
+    recorders = [FeedRecorder(entry, clock, mishaps) for entry in options]
     if on_started is not None:
-        on_started(recorders)
+        with mishaps.contain("panel", "recording goes on"):
+            on_started(recorders)
     keepers = [asyncio.create_task(task) for task in _keepers(options, keeping, clock)]
+    for keeper in keepers:
+        mishaps.watch(keeper, "retention", "nothing more is removed, recording goes on")
     try:
-        return await asyncio.gather(*(recorder.run(stop) for recorder in recorders))
+        return await asyncio.gather(*(_run(recorder, stop, mishaps) for recorder in recorders))
     finally:
         for keeper in keepers:
             keeper.cancel()
@@ -55,3 +63,15 @@ def _keepers(
     for library in {entry.library for entry in options}:
         names = {entry.session_name for entry in options if entry.library == library}
         yield keep_within(library, names | {snapshot_name(name) for name in names}, keeping, clock)
+
+
+async def _run(recorder: FeedRecorder, stop: asyncio.Event, mishaps: Mishaps) -> Outcome:
+    try:
+        return await recorder.run(stop)
+    except Exception as exc:  # in the ending itself: the others have to be sealed all the same
+        mishaps.note("feed", exc, f"{recorder.shown_url} has ended")
+        path = recorder.state.path
+        hint = "the log has a traceback, please report it" + (
+            f'; "wsrec recover {path}" seals the session' if path else ""
+        )
+        return Outcome(None, path, OwnMistake(f"the recording of {recorder.shown_url} was ended", exc, hint=hint))

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
 from wsrecorder.clock import Clock
-from wsrecorder.errors import UsageError, WsrecError
+from wsrecorder.errors import OwnMistake, UsageError, WsrecError
+from wsrecorder.jobs.endings import CANNOT_GO_ON, INTERNAL_ERROR, NORMAL, POLICY_VIOLATION, SERVICE_RESTART, first_of
 from wsrecorder.jobs.faults import Faults
+from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.outages import read_outages
 from wsrecorder.jobs.party import Party
 from wsrecorder.jobs.playback import Playback
 from wsrecorder.jobs.playbacks import Playbacks
 from wsrecorder.jobs.priming import primer_for
 from wsrecorder.jobs.programme import Programme
+from wsrecorder.jobs.replay_figures import ReplayFigures
 from wsrecorder.jobs.replay_options import AtEnd, ReplayOptions, ReplayReport, ReplayState
-from wsrecorder.jobs.wishes import close_reason, read_wishes, session_key
+from wsrecorder.jobs.wishes import close_reason, playback_name, read_wishes, session_key
 from wsrecorder.net.client import Client
 from wsrecorder.net.endpoint import Endpoint, EndpointOptions
 from wsrecorder.store.notes import NoteBook
@@ -27,15 +31,6 @@ from wsrecorder.store.session import Store
 __all__ = ["Replay", "replay"]
 
 _LOG: Final = logging.getLogger("wsrecorder.replay")
-
-# Close codes (RFC 6455, section 7.4.1): played to the end, asked for the impossible, broken, and ended in the middle,
-# which looks as it does when the live server is restarted.
-_NORMAL: Final = 1000
-_POLICY_VIOLATION: Final = 1008
-_INTERNAL_ERROR: Final = 1011
-_SERVICE_RESTART: Final = 1012
-
-_CANNOT_GO_ON: Final = "the recording cannot be read any further"
 
 
 class Replay:
@@ -57,11 +52,13 @@ class Replay:
         stores: The sessions.
         notes: The session's notes; None where there are several sessions.
         console_url: Where its console is, with its token; None where it has none beside it.
+        mishaps: The errors of our own making; each ends one client's or one playback's part at most.
 
     Args:
         stores: The sessions, merged by time.
         options: How to replay.
         clock: Where the time comes from.
+        mishaps: Takes those errors.
 
     Raises:
         UsageError: The window lies outside of the sessions.
@@ -69,13 +66,16 @@ class Replay:
         EndpointError: The address or port cannot be had (on entering the context).
     """
 
-    def __init__(self, stores: Sequence[Store], options: ReplayOptions, clock: Clock) -> None:
+    def __init__(
+        self, stores: Sequence[Store], options: ReplayOptions, clock: Clock, mishaps: Mishaps | None = None
+    ) -> None:
         self.options = options
         self.finished = asyncio.Event()
         self.over = asyncio.Event()
         self.error: BaseException | None = None
         self.shared: Playback | None = None
         self.console_url: str | None = None
+        self.mishaps = mishaps or Mishaps()
         self._clock = clock
         self.stores = stores
         self.notes = NoteBook(stores[0].path) if len(stores) == 1 else None
@@ -89,13 +89,16 @@ class Replay:
         self.endpoint = Endpoint(
             endpoint_options, now_ns=clock.now_ns, wall_ns=clock.wall_ns, heartbeat=programme.heartbeat()
         )
+        self.endpoint.on_mishap = partial(self.mishaps.note, "client")
         self.faults = Faults(
             options.faults, options.seed, self.endpoint, clock,
-            read_outages=lambda: read_outages(stores), check_types=programme.check_types, on_error=self._fail,
+            read_outages=lambda: read_outages(stores), check_types=programme.check_types,
+            on_error=partial(self._take_error, "faults"),
         )  # fmt: skip
         self._primer = primer_for(programme, options)
         self._tasks: set[asyncio.Task[None]] = set()
         self._all = Playbacks()
+        self._figures = ReplayFigures(self._all, programme, options, self.endpoint, self.faults, self.mishaps)
         self._parties: dict[str, Party] = {}
         self._playing: set[str] = set()
 
@@ -131,17 +134,20 @@ class Replay:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.error is not None:
-            await self.endpoint.close(_INTERNAL_ERROR, _CANNOT_GO_ON)
+            await self.endpoint.close(INTERNAL_ERROR, CANNOT_GO_ON)
         else:
-            await self.endpoint.close(_NORMAL if self.finished.is_set() else _SERVICE_RESTART)
+            await self.endpoint.close(NORMAL if self.finished.is_set() else SERVICE_RESTART)
 
     # Who sees what.
 
     def _welcome(self, client: Client) -> None:
-        name = self._name_for(client)
+        name = playback_name(client.query, client.number, is_shared=self.shared is not None)
         client.is_apart = name != "shared"
         party = self._parties.get(name)
         playback = party.playback if party else self._all.get(name)
+        if playback is not None and playback.error is not None:
+            self.endpoint.dismiss([client], INTERNAL_ERROR, CANNOT_GO_ON)
+            return
         if playback is None:
             self._begin_party(name, client)
             return
@@ -151,17 +157,10 @@ class Replay:
             party.join(client)
 
     def _part(self, client: Client) -> None:
-        party = self._parties.get(self._name_for(client))
+        party = self._parties.get(playback_name(client.query, client.number, is_shared=self.shared is not None))
         if party is not None and client in party.clients:
             party.leave(client)
             self._start(self._end_if_deserted(party))
-
-    def _name_for(self, client: Client) -> str:
-        """Return the name of the playback that a client sees, whether it is there or not."""
-        key = session_key(client.query)
-        if key is not None:
-            return f"session {key}"
-        return "shared" if self.shared is not None else f"client {client.number}"
 
     def _begin_party(self, name: str, client: Client) -> None:
         try:
@@ -169,7 +168,7 @@ class Replay:
         except UsageError as exc:
             _LOG.warning("%s asked for the impossible: %s", client, exc.message)
             self._start(
-                client.close(_POLICY_VIOLATION, close_reason(exc.message), self.endpoint.options.close_timeout_s)
+                client.close(POLICY_VIOLATION, close_reason(exc.message), self.endpoint.options.close_timeout_s)
             )
             return
         clients = [client]
@@ -188,6 +187,7 @@ class Replay:
             self._all.remove(playback)
             if self.shared is None or self.shared.is_over:  # else it may still begin
                 self._note_ended(playback)
+            self._end_if_broken()
 
     def _playback(
         self, name: str, to: Sequence[Client] | None, speed: float,
@@ -204,6 +204,29 @@ class Replay:
     # Playing.
 
     async def _play(self, playback: Playback, wait: Callable[[int], Awaitable[None]], wait_for: int) -> None:
+        try:
+            await self._play_on(playback, wait, wait_for)
+        except Exception as exc:
+            await self._break_off(playback, exc)
+
+    async def _break_off(self, playback: Playback, error: Exception) -> None:
+        """End a playback by a mistake of ours, and the part of those who see it; the others go on."""
+        self.mishaps.note("playback", error, f"{playback.name} is played no further, others go on")
+        hint = "the log has a traceback, please report it"
+        playback.error = OwnMistake(f"{playback.name} was ended", error, hint=hint)
+        party = self._parties.get(playback.name)
+        self._all.forget(playback)
+        self._note_ended(playback)
+        self._end_if_broken()
+        to = self.endpoint.audience if party is None else tuple(party.clients)
+        await self.endpoint.close_clients(INTERNAL_ERROR, CANNOT_GO_ON, to)
+
+    def _end_if_broken(self) -> None:
+        """End when what all share cannot go on, and nobody has anything else."""
+        if self.shared is not None and isinstance(self.shared.error, OwnMistake) and not self._parties:
+            self._fail(self.shared.error)
+
+    async def _play_on(self, playback: Playback, wait: Callable[[int], Awaitable[None]], wait_for: int) -> None:
         await wait(wait_for)
         playback.begin()
         passes = 0
@@ -223,7 +246,7 @@ class Replay:
         except WsrecError as exc:
             _LOG.error("%s", exc.message)
             self._fail(exc)
-            await self.endpoint.close_clients(_INTERNAL_ERROR, _CANNOT_GO_ON)
+            await self.endpoint.close_clients(INTERNAL_ERROR, CANNOT_GO_ON)
             return False
         finally:
             self._playing.discard(playback.name)
@@ -232,7 +255,7 @@ class Replay:
     async def _close_at_end(self, playback: Playback) -> None:
         at_end, party = self.options.at_end, self._parties.get(playback.name)
         if at_end is AtEnd.CLOSE or (at_end is AtEnd.EXIT and party is not None):
-            await self.endpoint.close_clients(_NORMAL, to=self.endpoint.audience if party is None else party.clients)
+            await self.endpoint.close_clients(NORMAL, to=self.endpoint.audience if party is None else party.clients)
 
     def _note_ended(self, playback: Playback) -> None:
         self._playing.discard(playback.name)
@@ -257,7 +280,14 @@ class Replay:
     def _note_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)  # our own mistake: whoever waits for the replay must hear of it
+            self._take_error("client", error)
+
+    def _take_error(self, place: str, error: BaseException) -> None:
+        """Take the error of a task beside the playing: one that was expected ends all, one of ours itself alone."""
+        if isinstance(error, WsrecError):
+            self._fail(error)
+        else:
+            self.mishaps.note(place, error, "what is played goes on")
 
     # What there is to see, and to control.
 
@@ -277,38 +307,11 @@ class Replay:
     @property
     def state(self) -> ReplayState:
         """How it stands now; with a playback for each client, of the one that has come furthest."""
-        ahead = self._all.furthest
-        report = self.report()
-        position_ns = self._programme.start_ns if ahead is None else ahead.position_ns()
-        end_ns = self._programme.end_ns if self._programme.stop_ns is None else self._programme.stop_ns
-        return ReplayState(
-            status="ended" if self.error is not None else "waiting" if ahead is None else ahead.status,
-            position_ns=position_ns,
-            start_ns=self._programme.start_ns,
-            end_ns=max(end_ns, position_ns),  # a session that still grows is played past the end it had at first
-            speed=self.options.speed if ahead is None else ahead.player.speed,
-            achieved_speed=report.achieved_speed,
-            frames_sent=report.frames_sent,
-            clients=len(self.endpoint.clients),
-            lateness=report.lateness,
-        )
+        return self._figures.state(is_broken=self.error is not None)
 
     def report(self) -> ReplayReport:
         """Return what it has measured of itself so far."""
-        totals = self._all.totals()
-        return ReplayReport(
-            frames_sent=totals.frames_sent,
-            primed=totals.primed,
-            passes=totals.passes,
-            playing_s=totals.playing_ns / 1e9,
-            session_s=totals.session_ns / 1e9,
-            speed=None if self.options.speed == float("inf") else self.options.speed,
-            achieved_speed=totals.session_ns / totals.playing_ns if totals.playing_ns else None,
-            lateness=totals.lateness,
-            clients=self.endpoint.stats(),
-            slow_closed=self.endpoint.slow_closed,
-            faults=self.faults.report(),
-        )
+        return self._figures.report()
 
 
 async def replay(
@@ -317,6 +320,7 @@ async def replay(
     clock: Clock,
     stop: asyncio.Event,
     on_started: Callable[[Replay], None] | None = None,
+    mishaps: Mishaps | None = None,
 ) -> ReplayReport:
     """Replay sessions until ``stop`` is set, or to the end with ``at_end`` exit.
 
@@ -326,6 +330,7 @@ async def replay(
         clock: Where the time comes from.
         stop: Set it to close everything and return.
         on_started: Told the replay, whose ``state`` can be shown, once it serves.
+        mishaps: Takes the errors of our own making.
 
     Returns:
         What it measured of itself.
@@ -335,14 +340,11 @@ async def replay(
         SessionError: A session cannot be read (to its end).
         EndpointError: The address or port cannot be had.
     """
-    async with Replay(stores, options, clock) as running:
+    async with Replay(stores, options, clock, mishaps) as running:
         _LOG.info("serving %s", running.url)
         if on_started is not None:
             on_started(running)
-        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(running.over.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        await first_of(stop, running.over)
     if running.error is not None:
         raise running.error
     return running.report()

@@ -201,6 +201,7 @@ class ReplayReport:
         clients: What each client was sent.
         slow_closed: Clients closed because they lagged too far.
         faults: What went wrong on purpose.
+        mishaps: Errors of our own making, by what each was held to.
     """
 
     frames_sent: int
@@ -214,6 +215,7 @@ class ReplayReport:
     clients: list[ClientStats]
     slow_closed: int
     faults: FaultReport = field(default_factory=FaultReport)
+    mishaps: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, ready for JSON; durations in ms."""
@@ -229,6 +231,7 @@ class ReplayReport:
             "lateness_ms": self.lateness.summary_ms(),
             "slow_closed": self.slow_closed,
             "faults": self.faults.to_dict(),
+            "mishaps": self.mishaps,
             "clients": [
                 {
                     "number": client.number,

@@ -13,14 +13,15 @@ import msgspec
 
 from wsrecorder.core.dialect import EnvelopeReader
 from wsrecorder.core.redaction_rules import BatchRedactor
-from wsrecorder.errors import WsrecError
+from wsrecorder.errors import OwnMistake, WsrecError
 from wsrecorder.jobs.black_box import BlackBoxSink
 from wsrecorder.jobs.new_session import Target
 from wsrecorder.jobs.record_options import BlackBoxOptions, Outcome, RecordOptions
+from wsrecorder.jobs.recover import recover
 from wsrecorder.jobs.snapshot import recover_rings
 from wsrecorder.jobs.space import refuse_full_disk
-from wsrecorder.store.library import Library, new_id
-from wsrecorder.store.manifest import Health, Identity
+from wsrecorder.store.library import Library, new_id, open_store
+from wsrecorder.store.manifest import Health, Identity, Manifest
 from wsrecorder.store.recording import Recording
 from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
 
@@ -35,6 +36,7 @@ def begin_recording(
     subprotocol: str | None,
     on_drained: Callable[[], None],
     now_ns: Callable[[], int] | None = None,
+    on_unread: Callable[[Exception], None] | None = None,
 ) -> Recording:
     """Make a session, now that there is something to record; blocks until the disk has it.
 
@@ -44,6 +46,7 @@ def begin_recording(
         subprotocol: The subprotocol that the server chose.
         on_drained: Called on the writer thread when there is room again.
         now_ns: Monotonic time, ns, to measure the writing by; None measures nothing.
+        on_unread: As `Recording`.
 
     Raises:
         WsrecError: It cannot be made.
@@ -82,7 +85,7 @@ def begin_recording(
     else:
         sink = DuckDbSink(path, identity)
     _LOG.info("%s: recording into %s", url, path, extra={"feed": url, "session": identity.id})
-    return Recording(sink, EnvelopeReader(options.dialect), on_drained, now_ns, redactor)
+    return Recording(sink, EnvelopeReader(options.dialect), on_drained, now_ns, redactor, on_unread)
 
 
 def _black_box(options: RecordOptions, wanted: BlackBoxOptions, identity: Identity) -> BlackBoxSink:
@@ -114,13 +117,32 @@ async def seal_recording(recording: Recording, health: Health, error: WsrecError
     try:
         # Off the loop: sealing takes its time, and other feeds go on.
         manifest = await asyncio.to_thread(recording.close, health)
-    except WsrecError as exc:
+    except Exception as exc:
+        error = exc if isinstance(exc, WsrecError) else OwnMistake(f"sealing {sink.path} was ended", exc, hint="")
+        is_ours = isinstance(error, OwnMistake) and not isinstance(sink, BlackBoxSink)
+        if is_ours and (recovered := await asyncio.to_thread(_recovered, recording)) is not None:
+            error.hint = "what was recorded until then is sealed; the log has a traceback, please report it"
+            return Outcome(recovered, sink.path, error)
         if not isinstance(sink, BlackBoxSink):
-            exc.hint = f'{exc.hint}; then "wsrec recover {sink.path}" seals what was recorded'
+            error.hint = f'{error.hint}; then "wsrec recover {sink.path}" seals what was recorded'
         elif not sink.failed:
-            exc.hint = f'{exc.hint}; then "wsrec recover --all" makes a session of what the ring holds'
-        manifest, error = sink.manifest, exc
+            error.hint = f'{error.hint}; then "wsrec recover --all" makes a session of what the ring holds'
+        error.hint = error.hint.removeprefix("; then ")
+        manifest = sink.manifest
         manifest.count(sink.tally)  # which is what was written, whether or not any seal knows of it
         manifest.health = health
     snapshots = tuple(sink.snapshots) if isinstance(sink, BlackBoxSink) else None
     return Outcome(manifest, sink.path if snapshots is None else None, error, snapshots)
+
+
+def _recovered(recording: Recording) -> Manifest | None:
+    """Seal what is on the disk, as after a crash: nothing in memory can be relied on; return None if that fails too."""
+    path = recording.sink.path
+    try:
+        recording.sink.abandon()
+        store = open_store(path)
+        recover(store)
+        return open_store(path).manifest()
+    except Exception:  # the error that brought us here is the one to be told
+        _LOG.warning("%s could not be sealed", path, exc_info=True)
+        return None

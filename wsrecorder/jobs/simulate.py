@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from wsrecorder.clock import Clock
 from wsrecorder.core.engine_book import GroundTruth
 from wsrecorder.errors import StorageError, UsageError
+from wsrecorder.jobs.endings import pass_on
+from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.net.simulator import Simulator
 from wsrecorder.net.simulator_options import SimulatorOptions
 
@@ -74,6 +77,7 @@ async def simulate(
     *,
     on_started: Callable[[str], None] | None = None,
     stop: asyncio.Event | None = None,
+    mishaps: Mishaps | None = None,
 ) -> SimulateSummary:
     """Serve the simulated engine until ``stop`` is set, the duration is over, or the task is canceled.
 
@@ -84,6 +88,7 @@ async def simulate(
         clock: The time.
         on_started: Called once with the URL, as soon as clients can connect.
         stop: Set it to end the simulation.
+        mishaps: Takes the errors of our own making: one ends one client's connection, or the simulation.
 
     Returns:
         What was pushed.
@@ -98,7 +103,10 @@ async def simulate(
     stop = stop or asyncio.Event()
     started_ns = clock.now_ns()
     try:
-        async with Simulator(options.feed, clock, truth=truth) as simulator:
+        simulator = Simulator(options.feed, clock, truth=truth)
+        simulator.on_mishap = partial((mishaps or Mishaps()).note, "simulation")
+        async with simulator:
+            breaking = asyncio.create_task(pass_on(simulator.broken, stop))
             url = simulator.url
             if on_started is not None:
                 on_started(url)
@@ -106,6 +114,7 @@ async def simulate(
                 await stop.wait()
             else:
                 await clock.sleep_until(started_ns + round(options.duration_s * 1e9), stop)
+            breaking.cancel()
     finally:
         if options.truth is not None and truth is not None:
             await asyncio.to_thread(_write_truth, options.truth, truth)

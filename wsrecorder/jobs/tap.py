@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,8 +19,10 @@ from wsrecorder.clock import Clock
 from wsrecorder.core.credentials import redact_url
 from wsrecorder.core.event import Batch, Direction
 from wsrecorder.core.tap_recorder import TapRecorder
-from wsrecorder.errors import WsrecError
+from wsrecorder.errors import OwnMistake, WsrecError
 from wsrecorder.jobs.disk_outage import DiskOutage
+from wsrecorder.jobs.endings import pass_on
+from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.record_options import Outcome
 from wsrecorder.jobs.recording_vitals import RecordingVitals
 from wsrecorder.jobs.session_ends import begin_recording, seal_recording
@@ -38,7 +41,11 @@ _TICK_NS: Final = 50_000_000
 
 
 async def tap(
-    options: TapJobOptions, clock: Clock, stop: asyncio.Event, on_started: Callable[[TapJob], None] | None = None
+    options: TapJobOptions,
+    clock: Clock,
+    stop: asyncio.Event,
+    on_started: Callable[[TapJob], None] | None = None,
+    mishaps: Mishaps | None = None,
 ) -> TapSummary:
     """Tap a server until ``stop`` is set or a limit is reached.
 
@@ -49,11 +56,12 @@ async def tap(
         clock: Where the time comes from.
         stop: Set it to close, seal and return.
         on_started: Told the job, whose ``state`` can be shown, once it listens.
+        mishaps: Takes the errors of our own making.
 
     Raises:
         EndpointError: The address or port cannot be had.
     """
-    return await TapJob(options, clock).run(stop, on_started)
+    return await TapJob(options, clock, mishaps).run(stop, on_started)
 
 
 class TapJob:
@@ -62,13 +70,20 @@ class TapJob:
     Args:
         options: What to tap and how.
         clock: Where the time comes from.
+        mishaps: Takes the errors of our own making.
+
+    Attributes:
+        mistake: What ended the recording, if it was our fault.
     """
 
-    def __init__(self, options: TapJobOptions, clock: Clock) -> None:
+    def __init__(self, options: TapJobOptions, clock: Clock, mishaps: Mishaps | None = None) -> None:
         self.options = options
         self._clock = clock
         self._recorder = TapRecorder(options.record.limits, clock.now_ns())
-        self._tap = Tap(options.tap, self, clock.now_ns)
+        self._mishaps = mishaps or Mishaps()
+        self.mistake: OwnMistake | None = None
+        told = partial(self._mishaps.note, "connection", consequence="it is cut, others go on")
+        self._tap = Tap(options.tap, self, clock.now_ns, told)
         self._recording: Recording | None = None
         self._outage: DiskOutage | None = None
         self._making: asyncio.Task[None] | None = None
@@ -104,7 +119,13 @@ class TapJob:
     def on_message(self, conn: int, direction: Direction, payload: bytes, opcode: int, arrival_ns: int) -> None:
         """Record a message."""
         self._messages[direction] += 1
-        if self._recorder.message(conn, direction, payload, opcode, arrival_ns):
+        try:
+            is_full = self._recorder.message(conn, direction, payload, opcode, arrival_ns)
+        except Exception as exc:
+            self._mishaps.note("recorder", exc, f"a message of connection {conn} was passed on and not recorded")
+            self._recorder.stumbled(arrival_ns, f"an unexpected {type(exc).__name__} in the recorder")
+            return
+        if is_full:
             self._flush()
 
     def on_dropped(self, conn: int, direction: Direction, size_bytes: int, cause: str, arrival_ns: int) -> None:
@@ -123,8 +144,9 @@ class TapJob:
         """Tap until ``stop`` is set or a limit is reached; see `tap`."""
         async with self._tap:
             if on_started is not None:
-                on_started(self)
-            stopper = asyncio.create_task(_forward(stop, self._stop))
+                with self._mishaps.contain("panel", "the tap goes on"):
+                    on_started(self)
+            stopper = asyncio.create_task(pass_on(stop, self._stop))
             ticker = asyncio.create_task(self._tick())
             try:
                 await self._stop.wait()
@@ -143,11 +165,14 @@ class TapJob:
         started_ns = self._recorder.started_ns + self._wall_offset_ns()
         try:
             self._recording = await asyncio.to_thread(
-                begin_recording, options, started_ns, opened.subprotocol, self._tell_drained, self._clock.now_ns
-            )
+                begin_recording, options, started_ns, opened.subprotocol, self._tell_drained, self._clock.now_ns,
+                partial(self._mishaps.note, "decoder", consequence="a batch is kept without its types"),
+            )  # fmt: skip
         except WsrecError as exc:
             self._error = exc
             self._stop.set()
+        except Exception as exc:
+            self._error = self._own_mistake(exc)
         else:
             self._outage = DiskOutage(self._recorder, self._recording, self._clock, self.shown_upstream, _LOG)
         self._flush()
@@ -159,12 +184,16 @@ class TapJob:
         await self._making
         if self._recording is None:
             return Outcome(None, None, self._error)
-        if self._outage is not None:
-            self._outage.finish()
-        self._recorder.ended(self._clock.now_ns())
+        with self._mishaps.contain("recorder"):
+            if self._outage is not None:
+                self._outage.finish()
+            self._recorder.ended(self._clock.now_ns())
         self._flush()
         self._health.gaps = self._recorder.gaps
-        return await seal_recording(self._recording, self._health, self._recording.error)
+        outcome = await seal_recording(self._recording, self._health, self.mistake or self._recording.error)
+        if isinstance(outcome.error, OwnMistake):
+            self._mishaps.note("writer", outcome.error, "the recording has ended")
+        return outcome
 
     async def _tick(self) -> None:
         """Every 50 ms: flush what is old enough, look for the end, measure the loop."""
@@ -176,26 +205,35 @@ class TapJob:
             now_ns = self._clock.now_ns()
             late_ms = round((now_ns - due_ns) / 1e6, 3)
             self._health.longest_stall_ms = max(self._health.longest_stall_ms, late_ms)
-            if self._recorder.is_due(now_ns + _TICK_NS):  # at the next tick it would be too late
-                self._flush()
+            with self._mishaps.contain("recorder", "recording goes on"):
+                if self._recorder.is_due(now_ns + _TICK_NS):  # at the next tick it would be too late
+                    self._flush()
             if duration_ns is not None and now_ns - began_ns >= duration_ns:
                 self._stop.set()
 
     def _flush(self) -> None:
         """Hand what was collected to the writer; hold everybody back when it cannot keep up."""
-        batch = self._recorder.take(self._wall_offset_ns())
-        if self._recorder.complete:
-            self._stop.set()
-        if batch is not None:
-            self._early.append(batch)
-        if self._recording is None:
-            return  # the session is being made
         try:
-            while self._early:
+            batch = self._recorder.take(self._wall_offset_ns())
+            if self._recorder.complete:
+                self._stop.set()
+            if batch is not None:
+                self._early.append(batch)
+            if self._recording is None:
+                return  # the session is being made
+            while self._early and self.mistake is None:  # after one, events may be missing between
                 if not self._recording.offer(self._early.popleft()):
                     self._hold_back()
         except WsrecError:
             self._stop.set()
+        except Exception as exc:
+            self._own_mistake(exc)
+
+    def _own_mistake(self, error: Exception) -> OwnMistake:
+        """End the recording, and with it the tap, by a mistake of ours."""
+        self._stop.set()
+        self.mistake = self._mishaps.end_of_recording("recorder", error, self.shown_upstream)
+        return self.mistake
 
     def _hold_back(self) -> None:
         if self._outage is not None and self._outage.let_go():
@@ -266,8 +304,3 @@ class TapJob:
             types=dict(recording.sink.tally.types) if recording else {},
             path=recording.sink.path if recording else None,
         )
-
-
-async def _forward(source: asyncio.Event, target: asyncio.Event) -> None:
-    await source.wait()
-    target.set()

@@ -18,7 +18,9 @@ from wsrecorder.core.timeline import Axis
 from wsrecorder.errors import UsageError, WsrecError
 from wsrecorder.jobs.conversation import Conversation
 from wsrecorder.jobs.dialogue_playback import ClientDialogue, DialoguePlayback
+from wsrecorder.jobs.endings import CANNOT_GO_ON, INTERNAL_ERROR, NORMAL, POLICY_VIOLATION, SERVICE_RESTART, first_of
 from wsrecorder.jobs.faults import Faults
+from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.outages import read_outages
 from wsrecorder.jobs.play_batch import PlayBatch
 from wsrecorder.jobs.programme import Programme
@@ -36,11 +38,6 @@ __all__ = ["TwoWayReplay", "two_way_replay"]
 
 _LOG: Final = logging.getLogger("wsrecorder.replay")
 
-# Close codes (RFC 6455, section 7.4.1).
-_NORMAL: Final = 1000
-_POLICY_VIOLATION: Final = 1008
-_INTERNAL_ERROR: Final = 1011
-_SERVICE_RESTART: Final = 1012
 
 _KEPT: Final = 1_000
 
@@ -53,12 +50,14 @@ class TwoWayReplay:
         faults: What goes wrong on purpose.
         over: Set when it should end by itself: all was played with ``at_end`` exit, or it cannot go on.
         error: What ended it, or None.
+        mishaps: The errors of our own making.
 
     Args:
         store: The session.
         options: How to replay.
         two_way: How to talk.
         clock: Where the time comes from.
+        mishaps: Takes the errors of our own making, each of which ends one client's dialogue at most.
 
     Raises:
         UsageError: What was asked for cannot be.
@@ -66,12 +65,15 @@ class TwoWayReplay:
         EndpointError: The address or port cannot be had (on entering the context).
     """
 
-    def __init__(self, store: Store, options: ReplayOptions, two_way: TwoWayOptions, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, options: ReplayOptions, two_way: TwoWayOptions, clock: Clock, mishaps: Mishaps | None = None
+    ) -> None:
         _check(options, two_way)
         self.options = options
         self.two_way = two_way
         self.over = asyncio.Event()
         self.error: BaseException | None = None
+        self.mishaps = mishaps or Mishaps()
         self._clock = clock
         self._programme = programme = Programme([store], options)
         self._store = store
@@ -92,12 +94,13 @@ class TwoWayReplay:
         self.endpoint = Endpoint(
             endpoint_options, now_ns=clock.now_ns, wall_ns=clock.wall_ns, heartbeat=programme.heartbeat()
         )
+        self.endpoint.on_mishap = partial(self.mishaps.note, "client")
         self.endpoint.on_join = self._begin
         self.endpoint.on_inbound = self._hear
         self.endpoint.on_leave = self._end
         self.faults = Faults(
             options.faults, options.seed, self.endpoint, clock,
-            read_outages=lambda: read_outages([store]), check_types=programme.check_types, on_error=self._fail,
+            read_outages=lambda: read_outages([store]), check_types=programme.check_types, on_error=self._take_error,
         )  # fmt: skip
         self._talks: dict[int, tuple[DialoguePlayback, asyncio.Task[None]]] = {}
         self._gone: list[ClientDialogue] = []
@@ -130,8 +133,8 @@ class TwoWayReplay:
         for task in [*talking, *self._tasks]:
             task.cancel()
         await asyncio.gather(*talking, *self._tasks, return_exceptions=True)
-        code = _INTERNAL_ERROR if self.error else _NORMAL if self._is_complete else _SERVICE_RESTART
-        await self.endpoint.close(code, "the recording cannot be read any further" if self.error else "")
+        code = INTERNAL_ERROR if self.error else NORMAL if self._is_complete else SERVICE_RESTART
+        await self.endpoint.close(code, CANNOT_GO_ON if self.error else "")
 
     # One dialogue for each client.
 
@@ -180,15 +183,19 @@ class TwoWayReplay:
             _LOG.error("%s", exc.message)
             self._fail(exc)
             return
+        except Exception as exc:
+            self.mishaps.note("client", exc, f"{client} is closed (1011), others go on")
+            self.endpoint.dismiss([client], INTERNAL_ERROR, "unexpected error")
+            return
         timeout_s = self.endpoint.options.close_timeout_s
         if playback.mismatch is not None:
             _LOG.error(
                 "%s did not say what was expected:\n%s", client, "\n".join(playback.mismatch.lines()),
                 extra={"without_payload": f"{client} did not say what was expected"},
             )  # fmt: skip
-            await client.close(_POLICY_VIOLATION, _reason(playback.mismatch.reason), timeout_s)
+            await client.close(POLICY_VIOLATION, _reason(playback.mismatch.reason), timeout_s)
         elif self.options.at_end in (AtEnd.CLOSE, AtEnd.EXIT):
-            await client.close(_NORMAL, "", timeout_s)
+            await client.close(NORMAL, "", timeout_s)
         elif (own := self._own_connection(client)) is not None and own.farewell is not None:
             self.endpoint.dismiss([client], *own.farewell)
         self._note_done()
@@ -205,6 +212,8 @@ class TwoWayReplay:
         playback.hear(payload, opcode)
 
     def _end(self, client: Client) -> None:
+        if client.number not in self._talks:
+            return  # it could not even begin
         playback, task = self._talks.pop(client.number)
         if playback.mismatch is None and not playback.is_over:
             task.cancel()
@@ -222,7 +231,13 @@ class TwoWayReplay:
     def _note_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
+            self._take_error(error)
+
+    def _take_error(self, error: BaseException) -> None:
+        if isinstance(error, WsrecError):
             self._fail(error)
+        else:
+            self.mishaps.note("client", error, "others go on")
 
     def _fail(self, error: BaseException) -> None:
         self.error = self.error or error
@@ -275,6 +290,7 @@ async def two_way_replay(
     clock: Clock,
     stop: asyncio.Event,
     on_started: Callable[[TwoWayReplay], None] | None = None,
+    mishaps: Mishaps | None = None,
 ) -> TwoWayReport:
     """Talk with clients until ``stop`` is set, or to the end of a dialogue with ``at_end`` exit.
 
@@ -285,6 +301,7 @@ async def two_way_replay(
         clock: Where the time comes from.
         stop: Set it to close everything and return.
         on_started: Told the replay once it serves.
+        mishaps: Takes the errors of our own making.
 
     Returns:
         What it measured of itself.
@@ -294,14 +311,11 @@ async def two_way_replay(
         SessionError: The session cannot be read (to its end), or holds no dialogue.
         EndpointError: The address or port cannot be had.
     """
-    async with TwoWayReplay(store, options, two_way, clock) as running:
+    async with TwoWayReplay(store, options, two_way, clock, mishaps) as running:
         _LOG.info("serving %s", running.url)
         if on_started is not None:
             on_started(running)
-        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(running.over.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        await first_of(stop, running.over)
     if running.error is not None:
         raise running.error
     return running.report()

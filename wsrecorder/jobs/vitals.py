@@ -71,7 +71,10 @@ class RecordVitals:
                 yield Measurement("wsrec_snapshots_failed_total", state.snapshots_failed, (feed,))
 
     def trouble(self) -> str | None:
-        """Return which writer has failed, and why; None while all work."""
+        """Return which recording has failed, and why; None while all go on."""
+        for recorder in self._recorders:
+            if recorder.mistake is not None:
+                return recorder.mistake.message
         return next(filter(None, (_trouble_of(recorder.vitals) for recorder in self._recorders)), None)
 
     def unready(self) -> str | None:

@@ -9,13 +9,27 @@ from wsrecorder.core.playhead import parse_speed
 from wsrecorder.jobs.programme import Programme
 from wsrecorder.jobs.replay_options import ReplayOptions
 
-__all__ = ["close_reason", "read_wishes", "session_key"]
+__all__ = ["close_reason", "playback_name", "read_wishes", "session_key"]
 
 
 def session_key(query: str) -> str | None:
     """Return the key of the session of viewing that a client joins: ``?session=KEY``; None if it names none."""
     keys = parse_qs(query).get("session")
     return keys[-1] if keys else None
+
+
+def playback_name(query: str, number: int, *, is_shared: bool) -> str:
+    """Return the name of the playback that a client sees, whether it is there or not.
+
+    Args:
+        query: Of the client's URL.
+        number: The client's.
+        is_shared: Whether those that name no session share one playback.
+    """
+    key = session_key(query)
+    if key is not None:
+        return f"session {key}"
+    return "shared" if is_shared else f"client {number}"
 
 
 def read_wishes(

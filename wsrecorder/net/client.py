@@ -23,7 +23,7 @@ from wsrecorder.net.auth import without_token
 from wsrecorder.net.client_stats import ClientStats
 from wsrecorder.net.peer import address_text
 
-__all__ = ["Client", "ClientConnection"]
+__all__ = ["Client", "ClientConnection", "Inbound"]
 
 _MOST_HELD_BYTES: Final = 1 << 20
 
@@ -329,3 +329,7 @@ def _window_bits(connection: ClientConnection) -> int | None:
         if isinstance(extension, PerMessageDeflate):
             return extension.local_max_window_bits
     return None
+
+
+Inbound = Callable[[Client, bytes, int], None]
+"""Told which client sent which payload with which opcode: 1 is text, 2 is binary; fragments are put together."""

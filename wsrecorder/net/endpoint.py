@@ -24,21 +24,15 @@ from websockets.frames import CloseCode
 
 from wsrecorder.core.rate import RateLimit
 from wsrecorder.net.admission import Admission
-from wsrecorder.net.client import Client, ClientConnection
+from wsrecorder.net.client import Client, ClientConnection, Inbound
 from wsrecorder.net.client_stats import ClientStats, Departed
-from wsrecorder.net.endpoint_options import EndpointOptions, SlowClient
+from wsrecorder.net.endpoint_options import EndpointOptions, Heartbeat, SlowClient
 from wsrecorder.net.framing import Frames, frame_one
-from wsrecorder.net.serving import begin_serving
+from wsrecorder.net.serving import begin_serving, log_mishap
 
 __all__ = ["Endpoint", "EndpointOptions", "Heartbeat", "Inbound", "SlowClient"]
 
 _LOG = logging.getLogger(__name__)
-
-Inbound = Callable[[Client, bytes, int], None]
-"""Told which client sent which payload with which opcode: 1 is text, 2 is binary; fragments are put together."""
-
-Heartbeat = Callable[[float, int], bytes | None]
-"""Makes a heartbeat's payload from the client's round trip, ms, and UTC, ns since the epoch; None: send none."""
 
 _SLICE_BYTES = 256 << 10
 _KEPT_STATS = 1_000
@@ -65,6 +59,7 @@ class Endpoint:
         on_leave: Called with each client that has gone.
         on_inbound: Called with each message that a client sends, after ``on_join`` with that client; None drops them.
             Set it before clients come: who is here already is heard or not as it was then.
+        on_mishap: Told of an error of our own making and what became of it, at most the end of one connection.
         clients_served: How many clients have come so far.
         slow_closed: How many were closed because they lagged too far behind.
         admission: Answers handshakes, and can refuse them.
@@ -89,6 +84,7 @@ class Endpoint:
         self.on_join: Callable[[Client], None] | None = None
         self.on_leave: Callable[[Client], None] | None = None
         self.on_inbound: Inbound | None = None
+        self.on_mishap: Callable[[Exception, str], None] = log_mishap
         self.clients_served = 0
         self.slow_closed = 0
         self.is_silent = False
@@ -103,7 +99,8 @@ class Endpoint:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await begin_serving(self.options, self._attend, self.admission, self._open_connection)
+        create = self._open_connection
+        self._server = await begin_serving(self.options, self._attend, self.admission, create, self.on_mishap)
         return self
 
     async def __aexit__(
@@ -135,8 +132,10 @@ class Endpoint:
         self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", to: Sequence[Client] | None = None
     ) -> None:
         """Close these clients, or all that are here, within the time allowed, and go on serving."""
-        clients = self.clients if to is None else to
-        await asyncio.gather(*(client.close(code, reason, self.options.close_timeout_s) for client in clients))
+        timeout_s = self.options.close_timeout_s
+        await asyncio.gather(
+            *(client.close(code, reason, timeout_s) for client in (self.clients if to is None else to))
+        )
 
     def dismiss(self, clients: Sequence[Client], code: int, reason: str = "") -> int:
         """Close clients, without waiting for it; nothing more is sent to them.
@@ -217,8 +216,11 @@ class Endpoint:
             everybody = self.audience if to is None else to
             receivers = [client for client in everybody if client in present or not client.joins_between]
             for client in receivers:
-                if client.is_open and not self._lags(client):
-                    client.write(frames.wire(first, after, client.window_bits), after - first)
+                try:
+                    if client.is_open and not self._lags(client):
+                        client.write(frames.wire(first, after, client.window_bits), after - first)
+                except Exception as exc:
+                    self._drop(client, exc)
             if self.options.slow_client is SlowClient.WAIT and not all(client.has_room for client in receivers):
                 since_ns = self._now_ns()
                 await self._wait_for_room(receivers)
@@ -230,8 +232,11 @@ class Endpoint:
     def prime(self, frames: Frames, start: int, stop: int, to: Sequence[Client] | None = None) -> None:
         """Send rows that tell how things stand, at once; the arguments are those of `broadcast`."""
         for client in self.audience if to is None else to:
-            if client.is_open:
-                client.prime(frames.wire(start, stop, client.window_bits), stop - start)
+            try:
+                if client.is_open:
+                    client.prime(frames.wire(start, stop, client.window_bits), stop - start)
+            except Exception as exc:
+                self._drop(client, exc)
 
     def _lags(self, client: Client) -> bool:
         """Close a client that has more to take than its buffer may hold."""
@@ -255,8 +260,7 @@ class Endpoint:
         if code == CloseCode.ABNORMAL_CLOSURE:
             client.abort()
             return
-        task = asyncio.create_task(client.close(code, reason, self.options.close_timeout_s))
-        self._closing.add(task)
+        self._closing.add(task := asyncio.create_task(client.close(code, reason, self.options.close_timeout_s)))
         task.add_done_callback(self._closing.discard)
 
     # Coming and going.
@@ -265,8 +269,8 @@ class Endpoint:
         connection = ClientConnection(self._now_ns, *args, **options)
         if self.on_inbound is not None:
             connection.on_message = connection.keep_early
-        per_s = self.options.access.inbound_per_s
-        connection.limit = None if per_s is None else RateLimit(per_s, self._now_ns())
+        if (per_s := self.options.access.inbound_per_s) is not None:
+            connection.limit = RateLimit(per_s, self._now_ns())
         # Not before: of one that fails over TLS we would never hear again.
         connection.on_connected = self._take_in
         return connection
@@ -274,8 +278,7 @@ class Endpoint:
     def _take_in(self, connection: ClientConnection) -> None:
         self._sockets[connection] = None
         connection.connection_lost_waiter.add_done_callback(lambda _: self._sockets.pop(connection, None))
-        most = self.options.access.max_pending
-        if most is not None:
+        if (most := self.options.access.max_pending) is not None:
             pending = [socket for socket in self._sockets if socket.request is None]
             for oldest in pending[: max(0, len(pending) - most)]:
                 oldest.transport.abort()
@@ -285,23 +288,42 @@ class Endpoint:
         assert isinstance(connection, ClientConnection)
         self.clients_served += 1
         client = Client(self.clients_served, connection, self._now_ns())
-        self._send_heartbeat(client)  # before it can be sent anything else
         self._clients[client.number] = client
-        _LOG.info("%s joined", client)
-        if self.on_join is not None:
-            self.on_join(client)
-        if self.on_inbound is not None:
-            client.hear(partial(self.on_inbound, client))
-        self._tell()
         try:
+            self._send_heartbeat(client)  # before it can be sent anything else
+            _LOG.info("%s joined", client)
+            if self.on_join is not None:
+                self.on_join(client)
+            if self.on_inbound is not None:
+                client.hear(partial(self._hear, client))
+            self._tell()
             await self._beat_until_gone(client)
+        except Exception as exc:
+            self._drop(client, exc)
+            await client.wait_closed()
         finally:
             del self._clients[client.number]
-            self.departed.append(client.stats())
-            _LOG.info("%s left (%s)", client, connection.close_code)
-            if self.on_leave is not None:
-                self.on_leave(client)
+            try:
+                if self.on_leave is not None:
+                    self.on_leave(client)
+                self.departed.append(client.stats())
+                _LOG.info("%s left (%s)", client, connection.close_code)
+            except Exception as exc:
+                self.on_mishap(exc, f"{client} has left")
             self._tell()
+
+    def _hear(self, client: Client, payload: bytes, opcode: int) -> None:
+        try:
+            if self.on_inbound is not None and client.is_open:
+                self.on_inbound(client, payload, opcode)
+        except Exception as exc:
+            self._drop(client, exc)
+
+    def _drop(self, client: Client, error: Exception) -> None:
+        """End one client by a mistake of ours; the others do not notice."""
+        self.on_mishap(error, f"{client} is closed (1011), others go on")
+        if client.is_open:
+            self._dismiss(client, CloseCode.INTERNAL_ERROR, "unexpected error")
 
     async def _beat_until_gone(self, client: Client) -> None:
         loop = asyncio.get_running_loop()
@@ -320,8 +342,7 @@ class Endpoint:
     def _send_heartbeat(self, client: Client) -> None:
         if self._heartbeat is None or self.is_silent or not client.is_open:
             return
-        payload = self._heartbeat(client.latency_ms, self._wall_ns())
-        if payload is not None:
+        if (payload := self._heartbeat(client.latency_ms, self._wall_ns())) is not None:
             client.write_heartbeat(frame_one(payload))
 
     def _tell(self) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from wsrecorder.errors import UsageError
 from wsrecorder.net.access import Access
 
-__all__ = ["EndpointOptions", "SlowClient"]
+__all__ = ["EndpointOptions", "Heartbeat", "SlowClient"]
+
+Heartbeat = Callable[[float, int], bytes | None]
+"""Makes a heartbeat's payload from the client's round trip, ms, and UTC, ns since the epoch; None: send none."""
 
 
 class SlowClient(StrEnum):

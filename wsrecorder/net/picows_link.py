@@ -107,18 +107,22 @@ class PicowsLink(WSListener):
         if frame.payload_size > self._max_bytes:
             self._read_no_more()  # picows has closed for it already
             return
-        if frame.rsv2 or frame.rsv3:
-            raise self._wrong("reserved bits must be 0")
-        if (opcode == Opcode.TEXT or opcode == Opcode.BINARY) and frame.fin and not frame.rsv1 and not self._parts:
-            self._on_frame(frame.get_payload_as_bytes(), opcode)
-        elif opcode in _DATA:
-            self._assemble(frame, opcode)
-        elif frame.rsv1:
-            raise self._wrong("a control frame that is compressed")
-        elif opcode == _CLOSE:
-            self._read_no_more()
-            transport.send_close(frame.get_close_code())
-            transport.disconnect()
+        try:
+            if frame.rsv2 or frame.rsv3:
+                raise self._wrong("reserved bits must be 0")
+            if (opcode == Opcode.TEXT or opcode == Opcode.BINARY) and frame.fin and not frame.rsv1 and not self._parts:
+                self._on_frame(frame.get_payload_as_bytes(), opcode)
+            elif opcode in _DATA:
+                self._assemble(frame, opcode)
+            elif frame.rsv1:
+                raise self._wrong("a control frame that is compressed")
+            elif opcode == _CLOSE:
+                self._read_no_more()
+                transport.send_close(frame.get_close_code())
+                transport.disconnect()
+        except Exception:
+            self._read_no_more()  # picows closes, and hands it to whoever waits for the end
+            raise
 
     def _read_no_more(self) -> None:
         """Take no further message: picows goes on to read for a while after it has closed on account of an error.

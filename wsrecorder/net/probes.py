@@ -55,6 +55,7 @@ class Probes:
         answers: What answers a GET of each path; called on the event loop.
         actions: What answers a POST of each path, given its body; called on the event loop. Only programs on this
             machine may ask for them: neither others, nor a page in a browser.
+        on_mishap: Told, on whatever thread, of an error of ours by which one could not be answered.
 
     Raises:
         EndpointError: The address or port cannot be had (on entering the context).
@@ -66,11 +67,13 @@ class Probes:
         port: int,
         answers: Mapping[str, Callable[[], Finding]],
         actions: Mapping[str, Callable[[str], Finding]] | None = None,
+        on_mishap: Callable[[Exception], None] | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._answers = answers
         self._actions = actions or {}
+        self._on_mishap = on_mishap
         self._server: _Server | None = None
         self._thread: Thread | None = None
 
@@ -84,6 +87,7 @@ class Probes:
     async def __aenter__(self) -> Self:
         try:
             self._server = _Server(self._host, self._port, asyncio.get_running_loop(), self)
+            self._server.on_mishap = self._on_mishap
         except OSError as exc:
             error = cannot_listen(self._host, self._port, exc)
             hint = error.hint.replace("--port", "--metrics").replace("--host", "--metrics-host")
@@ -104,6 +108,7 @@ class Probes:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    on_mishap: Callable[[Exception], None] | None = None
     block_on_close = False  # a request that waits for the loop would wait for us, who hold it
 
     def __init__(self, host: str, port: int, loop: asyncio.AbstractEventLoop, probes: Probes) -> None:
@@ -180,8 +185,11 @@ class _Request(BaseHTTPRequestHandler):
             return _on_loop(self.server.loop, answer)
         except TimeoutError:
             return Finding(f"the event loop has not turned for {_PATIENCE_S:g} s\n".encode(), 503)
-        except Exception:
-            _LOG.exception("%s cannot be answered", self.path.partition("?")[0])
+        except Exception as exc:
+            if self.server.on_mishap is None:
+                _LOG.exception("%s cannot be answered", self.path.partition("?")[0])
+            else:
+                self.server.on_mishap(exc)
             return Finding(b"our own mistake: the log says more\n", 500)
 
 

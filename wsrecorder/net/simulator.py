@@ -29,6 +29,7 @@ from wsrecorder.core.engine_book import GroundTruth
 from wsrecorder.core.engine_payloads import Pushed
 from wsrecorder.core.engine_schedule import Schedule
 from wsrecorder.errors import EndpointError
+from wsrecorder.net.serving import library_log
 from wsrecorder.net.simulator_options import SimulatorOptions
 
 __all__ = ["Simulator", "SimulatorOptions", "Timepiece"]
@@ -106,6 +107,8 @@ class Simulator:
         clients_served: Connections accepted so far.
         inbound: Application frames that clients sent.
         finished: Set when ``max_events`` is reached.
+        broken: Set when nothing more is pushed, by a mistake of ours.
+        on_mishap: Told of an error of our own making; it costs one client its connection, or ends the pushing.
 
     Raises:
         EndpointError: The address or port cannot be had (on entering the context).
@@ -144,6 +147,8 @@ class Simulator:
         self.clients_served = 0
         self.inbound: list[bytes] = []
         self.finished = asyncio.Event()
+        self.broken = asyncio.Event()
+        self.on_mishap: Callable[[Exception], None] | None = None
 
     async def __aenter__(self) -> Self:
         options = self._options
@@ -159,6 +164,7 @@ class Simulator:
                 ping_timeout=options.ping_s,
                 open_timeout=5,
                 close_timeout=options.close_timeout_s,
+                logger=library_log(self.on_mishap) if self.on_mishap else None,
             )
         except OSError as exc:
             raise EndpointError(
@@ -167,7 +173,7 @@ class Simulator:
             ) from exc
         if options.wait_for == 0:
             self._quorum.set()
-        self._tasks.append(asyncio.create_task(self._play()))
+        self._tasks.append(asyncio.create_task(self._play_on()))
         if options.drop_every_s is not None:
             self._tasks.append(asyncio.create_task(self._drop_every(round(options.drop_every_s * 1e9))))
         return self
@@ -277,6 +283,15 @@ class Simulator:
         finally:
             self._clients.discard(connection)
             self._tell()
+
+    async def _play_on(self) -> None:
+        try:
+            await self._play()
+        except Exception as exc:
+            if self.on_mishap is None:
+                raise
+            self.on_mishap(exc)
+            self.broken.set()
 
     async def _play(self) -> None:
         await self._quorum.wait()

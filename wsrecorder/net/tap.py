@@ -8,6 +8,7 @@ were sent. Each client has a connection to the server of its own. Neither needs 
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -24,6 +25,8 @@ from wsrecorder.net.tls import client_context, server_context
 
 __all__ = ["Tap"]
 
+_LOG: Final = logging.getLogger("wsrecorder.tap")
+
 _SERVICE_RESTART: Final = 1012
 
 
@@ -34,6 +37,7 @@ class Tap:
         options: How it listens and reaches the server.
         receiver: Told what goes by.
         now_ns: Monotonic time, ns.
+        on_mishap: Told of an error of our own making, which ends one connection; None has it logged.
 
     Attributes:
         options: How it listens and reaches the server.
@@ -46,12 +50,19 @@ class Tap:
         EndpointError: The address or port cannot be had (on entering the context).
     """
 
-    def __init__(self, options: TapOptions, receiver: TapReceiver, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        options: TapOptions,
+        receiver: TapReceiver,
+        now_ns: Callable[[], int],
+        on_mishap: Callable[[Exception], None] | None = None,
+    ) -> None:
         self.options = options
         self.added = Distribution()
         self.refused = 0
         self._receiver = receiver
         self._now_ns = now_ns
+        self._on_mishap = on_mishap or _log_mishap
         self.gate = Gate(options.access)
         self._tls: ssl.SSLContext | None = None
         if options.is_secure:
@@ -151,6 +162,7 @@ class Tap:
             is_full=self._is_full,
             on_connected=self._take_in,  # not before: of one that fails over TLS we would never hear again
             on_gone=self._forget,
+            on_mishap=self._on_mishap,
         )
         return connection.client
 
@@ -175,3 +187,7 @@ class Tap:
             return
         self.refused += connection.refused is not None
         self._has_news.set()
+
+
+def _log_mishap(error: Exception) -> None:
+    _LOG.error("unexpected %s; one connection is cut", type(error).__name__, exc_info=error)

@@ -1,14 +1,4 @@
-"""One client that goes through a tap, from its request to its end.
-
-A connection moves on through these states, and from each of them straight to the last::
-
-    ASKED      the client's request is read; nothing is known of the server yet
-    CALLING    the server is being connected to; the client is not read
-    ANSWERED   the request was passed on; the server's answer is read, and passed on as it is
-    OPEN       the answer was 101: frames go by and are recorded
-    PLAIN      the answer was another, or the request no handshake: bytes go by, nothing is recorded
-    ENDED      one side is gone, or the tap ends
-"""
+"""One client that goes through a tap, from its request to its end; its stages are those of `Stage`."""
 
 from __future__ import annotations
 
@@ -16,7 +6,6 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from enum import Enum, auto
 from typing import Final
 
 from wsrecorder.core.credentials import redact_url
@@ -35,6 +24,7 @@ from wsrecorder.net.tap_handshake import (
 from wsrecorder.net.tap_options import TapOptions
 from wsrecorder.net.tap_receiver import TapReceiver
 from wsrecorder.net.tap_side import Hold, Side
+from wsrecorder.net.tap_stage import Stage
 from wsrecorder.net.tap_tunnel import TapTunnel
 from wsrecorder.net.tls_trouble import why_away
 
@@ -44,15 +34,6 @@ _LOG: Final = logging.getLogger("wsrecorder.tap")
 
 _LINGER_S: Final = 10.0
 """How long a side may stay half open: WebSockets have no use for it beyond a last answer."""
-
-
-class _State(Enum):
-    ASKED = auto()
-    CALLING = auto()
-    ANSWERED = auto()
-    OPEN = auto()
-    PLAIN = auto()
-    ENDED = auto()
 
 
 class TapConnection:
@@ -68,6 +49,7 @@ class TapConnection:
         is_full: Tells whether another client would be one too many.
         on_connected: Told when its client is there.
         on_gone: Told when nothing is left of it.
+        on_mishap: Told of an error of our own making, which ends it.
 
     Attributes:
         client: The socket to the client.
@@ -89,6 +71,7 @@ class TapConnection:
         is_full: Callable[[], bool],
         on_connected: Callable[[TapConnection], None],
         on_gone: Callable[[TapConnection], None],
+        on_mishap: Callable[[Exception], None],
     ) -> None:
         self._options = options
         self._receiver = receiver
@@ -97,11 +80,12 @@ class TapConnection:
         self._tls = tls
         self._on_connected = on_connected
         self._on_gone = on_gone
+        self._on_mishap = on_mishap
         self._gate = gate
         self._is_full = is_full
         self._pass_answer: Callable[[bytes], None] = lambda data: self.client.write(data)
         self.is_admitted = False
-        self._state = _State.ASKED
+        self._state = Stage.ASKED
         self._head = bytearray()
         self._early = b""  # what the client sent beyond its request
         self._request: HttpHead | None = None
@@ -118,23 +102,22 @@ class TapConnection:
         def on_eof() -> bool:
             return self._pass_eof_on(side)
 
-        def on_lost(exc: Exception | None) -> None:
-            self._lost(side, exc)
-
         side = Side(
-            self._options.buffer_bytes, on_connected=on_connected, on_data=on_data, on_eof=on_eof, on_lost=on_lost
-        )
+            self._options.buffer_bytes,
+            on_connected=on_connected, on_data=on_data, on_eof=on_eof,
+            on_lost=lambda exc: self._lost(side, exc), on_mistake=self._break_off,
+        )  # fmt: skip
         return side
 
     @property
     def is_pending(self) -> bool:
         """Whether its client has not said yet what it wants."""
-        return self._state is _State.ASKED
+        return self._state is Stage.ASKED
 
     @property
     def is_open(self) -> bool:
         """Whether frames go by."""
-        return self._state is _State.OPEN
+        return self._state is Stage.OPEN
 
     # The handshake.
 
@@ -144,11 +127,11 @@ class TapConnection:
         self._on_connected(self)
 
     def _give_up_on_request(self) -> None:
-        if self._state is _State.ASKED:
+        if self._state is Stage.ASKED:
             self.client.end()
 
     def _take_request(self, data: bytes) -> None:
-        if self._state is _State.CALLING:  # TCP had it before reading was held back
+        if self._state is Stage.CALLING:  # TCP had it before reading was held back
             self._early += data
             return
         self._head += data
@@ -166,7 +149,7 @@ class TapConnection:
             return
         if not self._admit(self._request):
             return
-        self._state = _State.CALLING
+        self._state = Stage.CALLING
         self.client.hold(Hold.OTHER_IS_AWAY)
         self._call = asyncio.get_running_loop().create_task(self._call_server())
 
@@ -201,6 +184,8 @@ class TapConnection:
             self._away(504, "Gateway Timeout", f"did not answer within {options.open_timeout_s:g} s")
         except OSError as exc:
             self._away(502, "Bad Gateway", why_away(exc))
+        except Exception as exc:
+            self._break_off(exc)
 
     def _away(self, status: int, phrase: str, what: str) -> None:
         where = f"{self._options.upstream_host}:{self._options.upstream_port}"
@@ -213,16 +198,16 @@ class TapConnection:
 
     def _say(self, whole_answer: bytes) -> None:
         self.client.write(whole_answer)
-        self._state = _State.ENDED
+        self._state = Stage.ENDED
         self.client.on_data = _ignore
         self.client.end()
 
     def _server_connected(self) -> None:
         assert self._request is not None
-        if self._state is not _State.CALLING or not self.client.is_writable:
+        if self._state is not Stage.CALLING or not self.client.is_writable:
             self.server.end()
             return
-        self._state = _State.ANSWERED
+        self._state = Stage.ANSWERED
         self.server.transport.write(forwarded(self._request, self._options).encode())
         if not self._request.is_upgrade:
             self._go_plain()
@@ -255,7 +240,7 @@ class TapConnection:
         self._go_plain()
 
     def _go_plain(self) -> None:
-        self._state = _State.PLAIN
+        self._state = Stage.PLAIN
         self._head.clear()
         self.server.on_data = self.client.write
         self.client.on_data = self.server.write
@@ -270,7 +255,7 @@ class TapConnection:
 
     def _open(self, response: HttpHead, rest: bytes, arrival_ns: int) -> None:
         assert self._request is not None
-        self._state = _State.OPEN
+        self._state = Stage.OPEN
         self._head.clear()
         opened = opened_by(self._request, response, self.client.transport.get_extra_info("peername"))
         self.tunnel = TapTunnel(
@@ -324,7 +309,7 @@ class TapConnection:
         assert other is not None
         if self.tunnel is not None:
             self.tunnel.lost(side)
-        self._state = _State.ENDED
+        self._state = Stage.ENDED
         other.on_data = _ignore
         if isinstance(exc, ConnectionResetError):
             other.reset()
@@ -339,6 +324,13 @@ class TapConnection:
             self.tunnel.end(code, reason)
         else:
             self.abort()
+
+    def _break_off(self, error: Exception) -> None:
+        """End it by a mistake of ours."""
+        self._on_mishap(error)
+        self.abort()
+        if not (self.client.is_there or self.server.is_there):
+            self._on_gone(self)
 
     def abort(self) -> None:
         """Cut both sides at once."""

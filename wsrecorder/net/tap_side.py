@@ -32,6 +32,7 @@ class Side(asyncio.Protocol):
         on_data: Told what came.
         on_eof: Told that no more comes; returns whether it can still be written to.
         on_lost: Told that it is gone, and why if that is an error.
+        on_mistake: Told what one of these has raised.
 
     Attributes:
         other: The other socket, once there is one.
@@ -46,12 +47,14 @@ class Side(asyncio.Protocol):
         on_data: Callable[[bytes], None],
         on_eof: Callable[[], bool],
         on_lost: Callable[[Exception | None], None],
+        on_mistake: Callable[[Exception], None],
     ) -> None:
         self._buffer_bytes = buffer_bytes
         self._on_connected = on_connected
         self.on_data = on_data
         self._on_eof = on_eof
         self._on_lost = on_lost
+        self._on_mistake = on_mistake
         self._holds = Hold(0)
         self.other: Side | None = None
         self.is_lost = False
@@ -131,20 +134,33 @@ class Side(asyncio.Protocol):
         self._transport.set_write_buffer_limits(self._buffer_bytes, self._buffer_bytes // 4)
         if self._holds:
             self._transport.pause_reading()
-        self._on_connected()
+        try:
+            self._on_connected()
+        except Exception as exc:
+            self._on_mistake(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
-        self.on_data(data)
+        try:
+            self.on_data(data)
+        except Exception as exc:
+            self._on_mistake(exc)
 
     def eof_received(self) -> bool:
         """Take note that no more comes; return whether it stays open to be written to."""
-        return self._on_eof()
+        try:
+            return self._on_eof()
+        except Exception as exc:
+            self._on_mistake(exc)
+            return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that it is gone."""
         self.is_lost = True
-        self._on_lost(exc)
+        try:
+            self._on_lost(exc)
+        except Exception as mistake:
+            self._on_mistake(mistake)
 
     def pause_writing(self) -> None:
         """Hold the other side back: this one takes less than comes."""

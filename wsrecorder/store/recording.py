@@ -22,7 +22,7 @@ from wsrecorder.core.dialect import EnvelopeReader
 from wsrecorder.core.distribution import Distribution
 from wsrecorder.core.event import Batch
 from wsrecorder.core.redaction_rules import NOT_JSON, BatchRedactor
-from wsrecorder.errors import StorageError, WsrecError
+from wsrecorder.errors import OwnMistake, StorageError, WsrecError
 from wsrecorder.store.manifest import Health, Manifest
 from wsrecorder.store.schema import encode
 from wsrecorder.store.sink import Sink
@@ -59,6 +59,8 @@ class Recording:
             writing has ended.
         now_ns: Monotonic time, ns, to measure the writing by; None measures nothing.
         redactor: Replaces what must not be written, or None.
+        on_unread: Called on the writer thread with the error of ours by which envelopes of a batch could not be read;
+            it is kept without types and times of sending.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Recording:
         on_drained: Callable[[], None],
         now_ns: Callable[[], int] | None = None,
         redactor: BatchRedactor | None = None,
+        on_unread: Callable[[Exception], None] | None = None,
     ) -> None:
         self.sink = sink
         self.latency = Distribution()
@@ -82,6 +85,7 @@ class Recording:
         self._redactor = redactor
         if redactor is not None:
             sink.manifest.redacted = redactor.counts  # as they come to stand
+        self._on_unread = on_unread
         self._batches: queue.SimpleQueue[Batch | Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._queued_bytes = 0
@@ -167,7 +171,7 @@ class Recording:
                 return
             if self._redactor is not None:
                 self._redact(self._redactor, batch)
-            rows = encode(batch, self._reader)
+            rows = self._encode(batch)
             began_ns = self._now_ns() if self._now_ns is not None else None
             while not self._append(rows):
                 self._on_drained()
@@ -180,10 +184,17 @@ class Recording:
         except WsrecError as exc:
             self.error = exc
         except Exception as exc:  # whatever it is, the job must hear of it instead of recording into nothing
-            self.error = StorageError(
-                f"writing {self.sink.path} failed: {exc!r}", hint="what was synced before is intact"
-            )
-            self.error.__cause__ = exc
+            hint = "what was synced before is intact"
+            self.error = OwnMistake(f"writing {self.sink.path} was ended", exc, hint=hint)
+
+    def _encode(self, batch: Batch) -> pa.RecordBatch:
+        try:
+            return encode(batch, self._reader)
+        except Exception as exc:  # a payload is kept whether or not we can read it
+            if self._on_unread is None:
+                raise
+            self._on_unread(exc)
+            return encode(batch, None)
 
     def _redact(self, redactor: BatchRedactor, batch: Batch) -> None:
         """Replace what must not be written; here, for it takes time that the event loop does not have."""

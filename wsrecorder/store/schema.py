@@ -73,12 +73,12 @@ _DIRECTIONS: Final = tuple(Direction)
 _DIRECTION_WORDS: Final = pa.array([str(direction) for direction in _DIRECTIONS])
 
 
-def encode(batch: Batch, reader: EnvelopeReader) -> pa.RecordBatch:
+def encode(batch: Batch, reader: EnvelopeReader | None) -> pa.RecordBatch:
     """Return a recorder's batch as columns, with type and time stamp read by the feed's dialect.
 
     Args:
         batch: At least one event.
-        reader: Of the feed's dialect.
+        reader: Of the feed's dialect; None reads none, all have neither.
 
     Returns:
         A record batch of `SCHEMA`.
@@ -86,7 +86,10 @@ def encode(batch: Batch, reader: EnvelopeReader) -> pa.RecordBatch:
     count = len(batch)
     elapsed_ns = pa.Array.from_buffers(pa.int64(), count, [None, pa.py_buffer(batch.elapsed_ns.tobytes())])
     received_ns = pc.add(elapsed_ns, batch.wall_offset_ns)
-    types, sent_us = reader.read_many(batch.payloads)
+    types: list[str | None] = [None] * count
+    sent_us: list[int | None] = [None] * count
+    if reader is not None:
+        types, sent_us = reader.read_many(batch.payloads)
     kinds, conns, directions = _places(batch)
     text, binary, detail = _payload_columns(batch)
     return _assemble(

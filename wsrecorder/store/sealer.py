@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from wsrecorder.errors import StorageError, WsrecError
+from wsrecorder.errors import OwnMistake, StorageError, WsrecError
 from wsrecorder.store import disk
 from wsrecorder.store.journal import JournalReader
 from wsrecorder.store.manifest import Manifest
@@ -155,10 +155,8 @@ class Sealer:
         except WsrecError as exc:
             self._error = exc
         except Exception as exc:  # whatever it is, the recorder must hear of it instead of waiting for ever
-            self._error = StorageError(
-                f"sealing {sealing.path} failed: {exc!r}", hint='the journal is intact; try "wsrec recover"'
-            )
-            self._error.__cause__ = exc
+            hint = 'the journal is intact; try "wsrec recover"'
+            self._error = OwnMistake(f"sealing {sealing.path} was ended", exc, hint=hint)
         return True
 
     def _seal(self, sealing: Sealing) -> None:
