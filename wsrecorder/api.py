@@ -26,6 +26,7 @@ from wsrecorder.jobs.replay import Replay
 from wsrecorder.jobs.replay_arguments import duration_ns_of, replay_options, speed_of, words_of
 from wsrecorder.net.transport import FeedOptions, choose_transport
 from wsrecorder.store.library import Library, library_path, open_store
+from wsrecorder.store.place import Place
 from wsrecorder.store.session import Store
 
 __all__ = ["play", "record", "serve"]
@@ -34,7 +35,7 @@ __all__ = ["play", "record", "serve"]
 async def record(
     url: str,
     *,
-    library: str | Path | None = None,
+    library: str | Place | None = None,
     name: str | None = None,
     into: str | Path | None = None,
     duration: str | float | None = None,
@@ -108,7 +109,7 @@ async def record(
 
 def serve(
     *sessions: Session | str | Path,
-    library: str | Path | None = None,
+    library: str | Place | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
     path: str | None = None,
@@ -197,7 +198,7 @@ def serve(
 def play(
     sessions: Session | str | Path | Iterable[Session | str | Path],
     *,
-    library: str | Path | None = None,
+    library: str | Place | None = None,
     speed: float | str = 1.0,
     clock: Clock | None = None,
     start: str | None = None,
@@ -253,5 +254,5 @@ def play(
     return Play(stores, options, VirtualClock() if clock is None else clock)
 
 
-def _store(session: Session | str | Path, library: Path) -> Store:
+def _store(session: Session | str | Path, library: Place) -> Store:
     return session.store if isinstance(session, Session) else Library(library).find(str(session))

@@ -21,6 +21,7 @@ import duckdb
 
 from wsrecorder.core.entity_key import KEY_PATHS
 from wsrecorder.core.event import Direction, Kind
+from wsrecorder.store.place import label
 from wsrecorder.store.schema import RecordBatch, to_table
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import Store
@@ -173,7 +174,7 @@ class LastEvents:
                 self._has_said = True
                 _LOG.info(
                     "%s tells of more than %d orders, positions and symbols: clients that join late are not sent the"
-                    " last events of those not heard of for longest", self._store.path.name, MOST_KEYS,
+                    " last events of those not heard of for longest", label(self._store.path), MOST_KEYS,
                 )  # fmt: skip
         return found
 

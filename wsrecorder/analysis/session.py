@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from enum import StrEnum
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +15,9 @@ from wsrecorder.core.moment import parse_moment, resolve_window
 from wsrecorder.store import lock
 from wsrecorder.store.library import Library, library_path
 from wsrecorder.store.manifest import BlackBoxTrigger, Health, Manifest
+from wsrecorder.store.objects import allows_http
+from wsrecorder.store.place import ObjectPath, Place, local
+from wsrecorder.store.remote import RemoteStore
 from wsrecorder.store.schema import COLUMNS, RecordBatch, Table, iter_events, to_table
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import ParquetStore, Store
@@ -116,7 +118,7 @@ class Session:
         return f"Session({str(self.path)!r})"
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Where it is kept."""
         return self.store.path
 
@@ -137,7 +139,7 @@ class Session:
             events=manifest.events,
             messages=manifest.messages,
             bytes=manifest.size_bytes,
-            bytes_on_disk=_bytes_on_disk(self.path),
+            bytes_on_disk=_bytes_on_disk(self.store),
             types=manifest.types,
             connections=manifest.connections,
             gaps=manifest.gaps,
@@ -157,14 +159,14 @@ class Session:
     @property
     def state(self) -> State:
         """How far it has come, as of now; nothing is counted."""
-        if _is_locked(self.store):
+        if not isinstance(self.store, RemoteStore) and _is_locked(self.store):
             return State.RECORDING
         if isinstance(self.store, ParquetStore):
             known = self.store.stored_manifest()
             is_sealed = known.sealed if known else not self.store.journal_paths()
         else:
             is_sealed = self.store.manifest().sealed
-        return _state(is_locked=False, is_sealed=is_sealed)
+        return _state(is_locked=isinstance(self.store, RemoteStore), is_sealed=is_sealed)
 
     def select(
         self,
@@ -281,18 +283,20 @@ class Session:
 
         segments = self.store.segment_paths() if isinstance(self.store, ParquetStore) else []
         if segments and self.store.manifest().sealed:
-            return pl.scan_parquet(segments)
+            # Polars speaks to object storage by itself, and reads the same environment.
+            options = {"allow_http": "true"} if allows_http() else None
+            return pl.scan_parquet(list(map(str, segments)), storage_options=options, glob=False)
         frame = pl.from_arrow(self.table())
         assert isinstance(frame, pl.DataFrame)
         return frame.lazy()
 
 
-def open_session(reference: str | Path, *, library: str | Path | None = None) -> Session:
-    """Return the session that goes by a path, an id, a unique prefix of an id, a name, or ``latest``.
+def open_session(reference: str | Place, *, library: str | Place | None = None) -> Session:
+    """Return the session that goes by a path or URL, an id, a unique prefix of an id, a name, or ``latest``.
 
     Args:
         reference: Which session.
-        library: The folder of sessions; None is what WSREC_LIBRARY names, else ``./recordings``.
+        library: The folder of sessions, or its URL; None is what WSREC_LIBRARY names, else ``./recordings``.
 
     Raises:
         SessionNotFound: None goes by that, or more than one.
@@ -306,11 +310,14 @@ def _words(words: Iterable[str]) -> frozenset[str]:
 
 
 def _is_locked(store: Store) -> bool:
+    if isinstance(store, RemoteStore):
+        # Only where its spool is could be told whether its recorder is alive; while it may be, nobody is to mend it.
+        return True
     if isinstance(store, ParquetStore):
         return lock.is_locked(store.path)
     from wsrecorder.store import duckdb_file  # DuckDB: a tenth of a second that only its users should pay
 
-    return duckdb_file.is_locked(store.path)
+    return duckdb_file.is_locked(local(store.path, "a DuckDB file"))
 
 
 def _state(*, is_locked: bool, is_sealed: bool) -> State:
@@ -323,7 +330,11 @@ def _end_ns(manifest: Manifest) -> int:
     return manifest.identity.started_ns + manifest.last_elapsed_ns
 
 
-def _bytes_on_disk(path: Path) -> int:
+def _bytes_on_disk(store: Store) -> int:
+    path = store.path
+    if isinstance(path, ObjectPath):
+        assert isinstance(store, RemoteStore)
+        return store.size_bytes
     if path.is_file():
         log = path.with_name(path.name + ".wal")
         return path.stat().st_size + (log.stat().st_size if log.exists() else 0)

@@ -12,23 +12,28 @@ could write to them.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import duckdb
 
 from wsrecorder.analysis.read_only import refuse_writing, words
+from wsrecorder.analysis.sealed import first_segments
 from wsrecorder.analysis.side_tables import SIDE_TABLES
 from wsrecorder.analysis.views import MACROS, VIEWS, needed, view
 from wsrecorder.errors import SegmentDamaged, SessionError, UsageError
 from wsrecorder.store.duckdb_file import DuckDbStore, connect_to_read
 from wsrecorder.store.manifest import Manifest
+from wsrecorder.store.place import ObjectPath, Place
 from wsrecorder.store.schema import COLUMNS, RecordBatch, Table, to_table
 from wsrecorder.store.segment import Segment
 from wsrecorder.store.selection import Selection
-from wsrecorder.store.session import JOURNAL_SUFFIX, ParquetStore, Store
+from wsrecorder.store.session import ParquetStore, Store
+
+if TYPE_CHECKING:
+    from wsrecorder.analysis.object_files import SegmentFiles
 
 __all__ = ["Answer", "Explaining", "Queries", "connect"]
 
@@ -132,7 +137,9 @@ class Queries:
     def __init__(self, stores: Iterable[Store]) -> None:
         self._stack = ExitStack()
         self._stores = list({store.path.resolve(): store for store in stores}.values())
-        self._segments: list[Path] = []
+        self._segments: list[Place] = []
+        self._names: dict[Place, str] = {}
+        self._files: SegmentFiles | None = None
         self._count = 0
         self._views: set[str] = set()
         try:
@@ -194,7 +201,7 @@ class Queries:
         recorded = " UNION ALL ".join(parts or [self._in_memory("", [])])
         self._make_view("events", view("events").query.replace("FROM recorded", f"FROM ({recorded})"))
         for setting in (
-            f"allowed_paths = [{', '.join(_text(path) for path in self._segments)}]",
+            f"allowed_paths = [{', '.join(_text(self._names.get(path, str(path))) for path in self._segments)}]",
             "enable_external_access = false",
             "lock_configuration = true",
         ):
@@ -235,22 +242,35 @@ class Queries:
         known = store.stored_manifest()
         session = (known.identity if known else store.rebuilt_identity()).id
         files = list(store.files().items())
-        sealed = _first_segments(store, files, known)
+        sealed = first_segments(store, files, known)
         self._segments += sealed
         if sealed:
-            yield self._select(session, f"read_parquet([{', '.join(map(_text, sealed))}])")
+            yield self._select(session, self._read_parquet(sealed))
         if known is None or not known.sealed or len(sealed) < len(files):
             next_seq = self._next_seq(sealed[-1], known) if sealed else 0
             unsealed = list(store.batches(Selection(from_seq=next_seq)))
             if unsealed:
                 yield self._in_memory(session, unsealed)
 
-    def _next_seq(self, last: Path, known: Manifest | None) -> int:
+    def _read_parquet(self, segments: Sequence[Place]) -> str:
+        """Return the table of segments; what folders they are in says nothing of columns."""
+        remote = [path for path in segments if isinstance(path, ObjectPath)]
+        if remote:
+            if self._files is None:
+                from wsrecorder.analysis.object_files import SegmentFiles  # an extra, for object storage alone
+
+                self._files = SegmentFiles()
+                self._connection.register_filesystem(self._files)
+            self._names |= zip(remote, self._files.names(remote), strict=True)
+        names = ", ".join(_text(self._names.get(path, str(path))) for path in segments)
+        return f"read_parquet([{names}], hive_partitioning = false)"
+
+    def _next_seq(self, last: Place, known: Manifest | None) -> int:
         for info in known.segments if known else []:
             if info.name == last.name:
                 return info.next_seq
         # Sealed, and not in the manifest yet: the file's own statistics say it.
-        row = self._connection.execute(f"SELECT max(seq) FROM read_parquet({_text(last)})").fetchone()
+        row = self._connection.execute(f"SELECT max(seq) FROM {self._read_parquet([last])}").fetchone()
         assert row is not None
         return int(row[0]) + 1
 
@@ -312,30 +332,6 @@ def connect(stores: Iterable[Store]) -> Queries:
     return Queries(stores)
 
 
-def _first_segments(store: ParquetStore, files: list[tuple[int, Path]], known: Manifest | None) -> list[Path]:
-    """Return the segments before the first journal; whether one is missing is seen at a glance, before any is read."""
-    found = {path.name: path.resolve() for _, path in files}
-    for info in known.segments if known else []:
-        path = store.path / "events" / info.name
-        if info.name not in found:
-            raise SegmentDamaged(f"{path} is missing, the manifest lists it", hint=_RESTORE)
-        size_bytes = path.stat().st_size
-        if size_bytes != info.size_bytes:
-            raise SegmentDamaged(
-                f"{path} has {size_bytes:,} bytes, the manifest says {info.size_bytes:,}", hint=_RESTORE
-            )
-    for expected, (number, _) in enumerate(files):
-        if number != expected:
-            raise SegmentDamaged(
-                f"session {store.path.name} holds no file {expected:06d} of events, but later ones", hint=_RESTORE
-            )
-    first_journal = next((i for i, (_, path) in enumerate(files) if path.suffix == JOURNAL_SUFFIX), len(files))
-    return list(found.values())[:first_journal]
-
-
-_RESTORE: Final = 'restore it from a copy; "wsrec verify" names all that is wrong'
-
-
 def _said(exc: Exception) -> str:
     """Return what DuckDB says, without blank lines; it ends with the place in the query, if it knows it."""
     return "\n".join(line for line in str(exc).splitlines() if line.strip()) or type(exc).__name__
@@ -345,5 +341,5 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _text(value: str | Path) -> str:
+def _text(value: str | Place) -> str:
     return "'" + str(value).replace("'", "''") + "'"

@@ -16,6 +16,7 @@ from wsrecorder.cli.progress import progress_bar
 from wsrecorder.cli.selecting import Exclude, From, SessionArgument, To, Types, Where, find_session, wanted_events
 from wsrecorder.core.dialect import ENGINE, TS_UNITS, Dialect
 from wsrecorder.errors import UsageError
+from wsrecorder.store.place import label
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.convert import Imported
@@ -145,7 +146,7 @@ def export(
         overwrite=overwrite,
     )
     found = find_session(session, library)
-    with progress_bar(f"exporting {found.path.name}") as show:
+    with progress_bar(f"exporting {label(found.path)}") as show:
         exported = export_session(found, options, lambda done: show(done.events, done.share))
     _report_export(exported, as_json=as_json)
     return 0

@@ -16,6 +16,7 @@ from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.playhead import parse_speed
 from wsrecorder.errors import UsageError
+from wsrecorder.store.place import Place
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.demo import Answered, DemoOptions, Recorded, Replayed, Stage
@@ -143,7 +144,7 @@ def _print_table(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
     print("\n".join(["", *(f"   {line}" for line in lines), ""]), flush=True)
 
 
-def _say_what_next(library: Path) -> None:
+def _say_what_next(library: Place) -> None:
     where = "" if library == _DEFAULT_LIBRARY else f" --library {shlex.quote(str(library))}"
     say("\nNext:")
     for command, what in (

@@ -15,6 +15,7 @@ from wsrecorder.cli.progress import progress_bar
 from wsrecorder.cli.selecting import find_session
 from wsrecorder.cli.table import printable
 from wsrecorder.errors import UsageError
+from wsrecorder.store.place import Place, label
 
 if TYPE_CHECKING:
     from wsrecorder.analysis.session import Session
@@ -44,7 +45,7 @@ def verify(
 
     exit_code = 0
     for session in _chosen(sessions, library, use_all=use_all):
-        with progress_bar(f"verifying {session.path.name}") as show:
+        with progress_bar(f"verifying {label(session.path)}") as show:
             report = run_verify(session.store, lambda events: show(events, None))
         if as_json:
             print_json(report.to_dict())
@@ -134,7 +135,7 @@ def _print_recovery(recovery: Recovery) -> None:
         say(f"{whole}; nothing was lost")
 
 
-def _chosen(references: list[str] | None, library: Path, *, use_all: bool) -> list[Session]:
+def _chosen(references: list[str] | None, library: Place, *, use_all: bool) -> list[Session]:
     if bool(references) == use_all:
         raise UsageError(
             "--all and a session exclude each other" if use_all else "no session was named",

@@ -17,6 +17,7 @@ from wsrecorder.cli.selecting import SessionArgument, find_session
 from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.errors import UsageError
+from wsrecorder.store.place import Place
 
 if TYPE_CHECKING:
     from wsrecorder.analysis.latency import LatencyFigures, Percentiles, TypeFigures
@@ -68,7 +69,7 @@ def _whole_s(every: str | None) -> int | None:
     return seconds
 
 
-def _check_plot(plot: Path, session: Path, *, overwrite: bool) -> None:
+def _check_plot(plot: Path, session: Place, *, overwrite: bool) -> None:
     from wsrecorder.analysis.report_page import check_plotly
 
     check_is_free(plot, session, option="--plot", overwrite=overwrite)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wsrecorder.cli.output import print_json, say, show_bytes, show_count, show_duration
+from wsrecorder.store.place import Place
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.new_session import Made, Target
@@ -21,7 +22,7 @@ Into = Annotated[
 ]
 
 
-def target_of(library: Path, name: str | None, into: Path | None) -> Target:
+def target_of(library: Place, name: str | None, into: Path | None) -> Target:
     """Return where a new session goes."""
     from wsrecorder.jobs.new_session import Target
 

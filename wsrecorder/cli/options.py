@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
 from wsrecorder.errors import UsageError
+from wsrecorder.store.place import Place, place_of
 
 __all__ = ["Json", "LibraryOption", "Quiet", "parse_size", "split_words"]
 
+if TYPE_CHECKING:
+    _Library: TypeAlias = Place
+else:
+    _Library = Any  # Typer takes no unions; the parser makes what the checker is told above
+
 LibraryOption = Annotated[
-    Path, typer.Option("--library", envvar="WSREC_LIBRARY", help="Folder of sessions.", metavar="DIR")
+    _Library,
+    typer.Option(
+        "--library",
+        envvar="WSREC_LIBRARY",
+        help="Folder of sessions, or s3://BUCKET/PREFIX (gs://, az://).",
+        metavar="DIR|URL",
+        parser=place_of,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Plain log lines instead of a panel, only what matters.")]

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from wsrecorder.cli.output import say, show_bytes
 from wsrecorder.errors import StorageError, UsageError
+from wsrecorder.store.place import Place
 
 __all__ = ["check_is_free", "write_page"]
 
 
-def check_is_free(place: Path, session: Path, *, option: str, overwrite: bool) -> None:
+def check_is_free(place: Path, session: Place, *, option: str, overwrite: bool) -> None:
     """Refuse a file that is there, and any in the session, before anything is computed.
 
     Args:

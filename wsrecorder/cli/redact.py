@@ -15,6 +15,7 @@ from wsrecorder.cli.output import say, show_count, show_number
 from wsrecorder.cli.progress import progress_bar
 from wsrecorder.cli.selecting import SessionArgument, find_session
 from wsrecorder.errors import UsageError
+from wsrecorder.store.place import label
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.redact import Redacted
@@ -69,7 +70,7 @@ def redact(
         fail_on_unparsed=fail_on_unparsed,
     )
     found = find_session(session, library)
-    with progress_bar(f"redacting {found.path.name}") as show:
+    with progress_bar(f"redacting {label(found.path)}") as show:
         redacted = run_redact(found, options, lambda done: show(done.events, done.share))
     report_made(redacted.made, "wrote", as_json=as_json, replaced=redacted.hits, unparsed=redacted.unparsed)
     _warn(redacted, as_json=as_json)

@@ -47,6 +47,7 @@ from wsrecorder.errors import UsageError
 from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.replay_options import AtEnd, Prime, ReplayOptions, ReplayReport, ReplayState
 from wsrecorder.net.endpoint_options import SlowClient
+from wsrecorder.store.place import Place
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.replay import Replay
@@ -228,7 +229,7 @@ def _checked(match: str | None) -> str | None:
     return match
 
 
-def _find(references: Sequence[str], library: Path) -> list[Store]:
+def _find(references: Sequence[str], library: Place) -> list[Store]:
     from wsrecorder.store.library import Library
 
     if not references:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from wsrecorder.cli.console_options import check_installed
 from wsrecorder.cli.output import say
 from wsrecorder.clock import SystemClock
+from wsrecorder.store.place import Place
 
 if TYPE_CHECKING:
     from wsrecorder.console.options import ConsoleOptions
@@ -25,7 +25,7 @@ _LOG: Final = logging.getLogger("wsrecorder.replay")
 
 @asynccontextmanager
 async def console_beside(
-    stores: Sequence[Store], options: ConsoleOptions | None, library: Path, *, on_terminal: bool
+    stores: Sequence[Store], options: ConsoleOptions | None, library: Place, *, on_terminal: bool
 ) -> AsyncIterator[Callable[[Replay], str | None]]:
     """Yield what begins a console for a replay and returns its address, if any; it serves until the block ends.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wsrecorder.cli.options import split_words
 from wsrecorder.errors import UsageError
+from wsrecorder.store.place import Place
 
 if TYPE_CHECKING:
     from wsrecorder.analysis.session import Session
@@ -31,7 +31,7 @@ Where = Annotated[
 ]
 
 
-def find_session(reference: str, library: Path) -> Session:
+def find_session(reference: str, library: Place) -> Session:
     """Return the session that goes by a reference.
 
     Raises:

@@ -18,6 +18,7 @@ from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.playhead import parse_speed
 from wsrecorder.jobs.send_options import SendOptions, WaitFor
+from wsrecorder.store.place import Place
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.send_options import AnswerDifference, SendReport
@@ -114,7 +115,7 @@ def send(
     return 0 if report.is_equal else _LOST if report.is_lost else _DIFFERENT
 
 
-def _send(session: str, library: Path, options: SendOptions) -> SendReport | None:
+def _send(session: str, library: Place, options: SendOptions) -> SendReport | None:
     """Say it all; None if the user ends it before."""
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -17,7 +18,8 @@ from wsrecorder.cli.options import Json, LibraryOption
 from wsrecorder.cli.output import print_json, say, show_bytes, show_count, show_duration
 from wsrecorder.cli.selecting import Exclude, From, SessionArgument, To, Types, Where, find_session, wanted_events
 from wsrecorder.cli.table import output_width, table_lines
-from wsrecorder.errors import SessionError, UsageError
+from wsrecorder.errors import SessionError, SessionNotFound, UsageError
+from wsrecorder.store.place import Place, label
 
 if TYPE_CHECKING:
     from wsrecorder.analysis.session import Session, SessionInfo
@@ -28,6 +30,7 @@ _Payload = Annotated[bool, typer.Option("--payload", help="Only the payloads of 
 _JsonEvents = Annotated[bool, typer.Option("--json", help="Whole events as JSON, one a line; binary as base64.")]
 
 _MOST_TYPES: Final = 20
+_AT_A_TIME: Final = 16
 
 
 @app.command(epilog="Example: wsrec ls --library recordings")
@@ -50,36 +53,49 @@ def ls(library: LibraryOption = Path("recordings"), as_json: Json = False) -> in
         say(f'library {library} holds no session; "wsrec record URL" makes one')
     for path, entry in found:
         if isinstance(entry, dict) and not as_json:
-            say(f"{path.name}: {entry['error']['message']}")
+            say(f"{label(path)}: {entry['error']['message']}")
     if not as_json and (rings := left_rings(library)):
         found_word = "a black box was" if len(rings) == 1 else f"{len(rings)} black boxes were"
         say(f'{found_word} killed here; "wsrec recover --all" makes sessions of what they held')
     return 0
 
 
-def _infos(library: Path) -> Iterator[tuple[Path, SessionInfo | dict[str, Any]]]:
+def _infos(library: Place) -> Iterator[tuple[Place, SessionInfo | dict[str, Any]]]:
     """Yield the facts of each session, or what is wrong with it."""
-    from wsrecorder.analysis.session import open_session
     from wsrecorder.store.library import Library
 
-    for path in Library(library).paths():
-        try:
-            yield path, open_session(path.absolute()).info
-        except SessionError as exc:
-            error = {"message": exc.message, "hint": exc.hint}
-            yield path, {"id": path.name, "path": str(path), "state": "damaged", "error": error}
+    paths = Library(library).paths()
+    if isinstance(library, Path):
+        yield from ((path, found) for path, found in zip(paths, map(_info, paths), strict=True) if found)
+        return
+    # Each is a request, and most of its time is spent on the way.
+    with ThreadPoolExecutor(_AT_A_TIME) as readers:
+        yield from ((path, found) for path, found in zip(paths, readers.map(_info, paths), strict=True) if found)
 
 
-def _id(path: Path, entry: SessionInfo | dict[str, Any]) -> str:
+def _info(path: Place) -> SessionInfo | dict[str, Any] | None:
+    """Return the facts of a session, or what is wrong with it; None where it went away meanwhile."""
+    from wsrecorder.analysis.session import open_session
+
+    try:
+        return open_session(path.absolute()).info
+    except SessionNotFound:
+        return None
+    except SessionError as exc:
+        error = {"message": exc.message, "hint": exc.hint}
+        return {"id": label(path), "path": str(path), "state": "damaged", "error": error}
+
+
+def _id(path: Place, entry: SessionInfo | dict[str, Any]) -> str:
     # It begins with the time; the name of a DuckDB file need not.
-    return path.name if isinstance(entry, dict) else entry.id
+    return label(path) if isinstance(entry, dict) else entry.id
 
 
-def _row(path: Path, entry: SessionInfo | dict[str, Any]) -> tuple[str, ...]:
+def _row(path: Place, entry: SessionInfo | dict[str, Any]) -> tuple[str, ...]:
     if isinstance(entry, dict):
-        return path.name, "", "", "", "", "damaged"
+        return label(path), "", "", "", "", "damaged"
     # A DuckDB file is found by its name, not by the id within.
-    name = path.name if path.is_file() else entry.id
+    name = path.name if isinstance(path, Path) and path.is_file() else entry.id
     duration = show_duration(round(entry.duration_s * 1e9))
     size = show_bytes(entry.bytes)
     return name, entry.start[:16].replace("T", " "), duration, show_count(entry.messages), size, entry.state

@@ -18,6 +18,7 @@ from wsrecorder.cli.options import LibraryOption
 from wsrecorder.cli.output import print_json
 from wsrecorder.cli.table import output_width
 from wsrecorder.errors import StorageError, UsageError
+from wsrecorder.store.place import Place
 
 if TYPE_CHECKING:
     from wsrecorder.analysis.spark_queries import SparkQueries
@@ -104,7 +105,7 @@ def _connecting(engine: Engine, master: str | None) -> Callable[[list[Store]], Q
 
 def _run_shell(
     connect: Callable[[list[Store]], Queries | SparkQueries],
-    library: Path,
+    library: Place,
     references: list[str],
     form: AnswerFormat,
     *,
@@ -146,7 +147,7 @@ def _query(query: str | None, file: Path | None) -> str:
     return sys.stdin.read() if query in (None, "-") else str(query)
 
 
-def _stores(library: Path, references: list[str], *, use_all: bool) -> list[Store]:
+def _stores(library: Place, references: list[str], *, use_all: bool) -> list[Store]:
     from wsrecorder.store.library import Library
 
     if use_all and references:

@@ -9,6 +9,7 @@ from wsrecorder.cli.making import Into, Name, report_made, target_of
 from wsrecorder.cli.options import Json, LibraryOption, split_words
 from wsrecorder.cli.progress import progress_bar
 from wsrecorder.cli.selecting import Exclude, From, SessionArgument, To, Types, Where, find_session, wanted_events
+from wsrecorder.store.place import label
 
 __all__ = ["trim"]
 
@@ -44,7 +45,7 @@ def trim(
         where=where,
     )
     found = find_session(session, library)
-    with progress_bar(f"trimming {found.path.name}") as show:
+    with progress_bar(f"trimming {label(found.path)}") as show:
         made = run_trim(found, options, lambda done: show(done.events, done.share))
     report_made(made, "kept", as_json=as_json, session=str(found.path))
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +13,7 @@ from wsrecorder.console.server import Console
 from wsrecorder.errors import WsrecError
 from wsrecorder.jobs.replay import Replay
 from wsrecorder.jobs.replay_options import ReplayOptions
+from wsrecorder.store.place import Place
 from wsrecorder.store.session import Store
 
 __all__ = ["ReplayWithConsole"]
@@ -34,7 +34,7 @@ class ReplayWithConsole(Replay):
     """
 
     def __init__(
-        self, stores: Sequence[Store], options: ReplayOptions, clock: Clock, *, console: ConsoleOptions, library: Path
+        self, stores: Sequence[Store], options: ReplayOptions, clock: Clock, *, console: ConsoleOptions, library: Place
     ) -> None:
         if not is_installed():
             raise WsrecError("the console needs what the extra 'console' brings", hint=INSTALL_HINT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Self
 
 import msgspec
@@ -14,6 +13,7 @@ from wsrecorder.core.event import from_epoch_ns
 from wsrecorder.errors import SessionNotFound
 from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.replay import Replay
+from wsrecorder.store.place import Place
 from wsrecorder.store.session import Store
 
 __all__ = ["Scene", "SessionFacts"]
@@ -65,7 +65,7 @@ class Scene:
         clock: The time.
     """
 
-    def __init__(self, stores: Sequence[Store], *, replay: Replay | None, library: Path | None, clock: Clock) -> None:
+    def __init__(self, stores: Sequence[Store], *, replay: Replay | None, library: Place | None, clock: Clock) -> None:
         self.sessions = [Session(store) for store in stores]
         self.replay = replay
         self.endpoint_url = None if replay is None else replay.url  # once it has ended it has none

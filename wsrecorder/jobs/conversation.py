@@ -16,6 +16,7 @@ from wsrecorder.core.saying import Said
 from wsrecorder.errors import SessionError, UsageError
 from wsrecorder.jobs.play_batch import PlayBatch
 from wsrecorder.jobs.programme import Programme
+from wsrecorder.store.place import label
 from wsrecorder.store.schema import RecordBatch, text_opcodes
 from wsrecorder.store.selection import Selection
 
@@ -106,7 +107,7 @@ class Conversation:
         Raises:
             SessionError: There is no such connection, or none at all.
         """
-        name = self._part.store.path.name
+        name = label(self._part.store.path)
         if not self.turns:
             raise SessionError(
                 f"{name} holds nothing that a client said (direction out), so there is no dialogue to replay",

@@ -26,6 +26,7 @@ from wsrecorder.jobs.progress import OnProgress, Progress, unwatched
 from wsrecorder.jobs.staging import staging
 from wsrecorder.store.library import safe_name
 from wsrecorder.store.manifest import Health, Identity, Manifest
+from wsrecorder.store.place import Place, local
 
 __all__ = [
     "ExportOptions",
@@ -55,7 +56,7 @@ class ImportOptions:
 
     file: Path
     format: str | None = None
-    library: Path = Path("recordings")
+    library: Place = Path("recordings")
     name: str | None = None
     into: Path | None = None
     path: str = "/ws/"
@@ -104,7 +105,7 @@ def import_file(options: ImportOptions, on_progress: OnProgress = unwatched) -> 
         placing = Placing(first[0])
         place = Target(library=options.library, into=options.into)
         identity = _identity(options, place, reader.feed, placing.started_ns)
-        with staging(options.library if options.into is None else options.into.parent) as folder:
+        with staging(local(options.library, "importing") if options.into is None else options.into.parent) as folder:
             target, sink = sink_for(place, identity, folder)
             try:
                 for events in chain((first,), batches):

@@ -25,6 +25,7 @@ from wsrecorder.net.simulator import Simulator
 from wsrecorder.net.simulator_options import SimulatorOptions
 from wsrecorder.net.transport import FeedOptions, choose_transport
 from wsrecorder.store.library import open_store
+from wsrecorder.store.place import Place
 from wsrecorder.store.schema import text_opcodes
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import Store
@@ -67,7 +68,7 @@ class DemoOptions:
         tool: Name and version of this program, for the manifest.
     """
 
-    library: Path = Path("recordings")
+    library: Place = Path("recordings")
     duration_s: float = 10.0
     rate: float = 200.0
     seed: int = 7

@@ -18,6 +18,7 @@ from wsrecorder.jobs.same_feed import Recordings, Shares
 from wsrecorder.store.manifest import Identity, Manifest, Origin
 from wsrecorder.store.merge import Source, merge_batches
 from wsrecorder.store.moving import moved, numbered, with_conns
+from wsrecorder.store.place import label
 from wsrecorder.store.schema import conform
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import Store
@@ -90,8 +91,8 @@ def _check(stores: Sequence[Store], sources: Sequence[Manifest]) -> None:
         dialect, first = source.identity.dialect, sources[0].identity.dialect
         if msgspec.structs.replace(dialect, name=first.name) != first:
             raise UsageError(
-                f"{stores[0].path.name} and {store.path.name} are of different dialects: type at {first.type_path} and"
-                f" {dialect.type_path}, time at {first.ts_path} ({first.ts_unit}) and {dialect.ts_path}"
+                f"{label(stores[0].path)} and {label(store.path)} are of different dialects: type at {first.type_path}"
+                f" and {dialect.type_path}, time at {first.ts_path} ({first.ts_unit}) and {dialect.ts_path}"
                 f" ({dialect.ts_unit})",
                 hint='one session has one dialect; "wsrec replay A B" plays several beside each other',
             )

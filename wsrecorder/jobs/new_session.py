@@ -16,6 +16,7 @@ from wsrecorder.jobs.staging import staging
 from wsrecorder.store import disk
 from wsrecorder.store.library import DUCKDB_SUFFIX, new_id, safe_name
 from wsrecorder.store.manifest import Health, Identity, Manifest
+from wsrecorder.store.place import Place, local
 from wsrecorder.store.session import EVENTS_FOLDER
 from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
 
@@ -36,7 +37,7 @@ class Target:
         tool: Name and version of this program, for the manifest.
     """
 
-    library: Path = Path("recordings")
+    library: Place = Path("recordings")
     name: str | None = None
     into: Path | None = None
     tool: str = "wsrecorder"
@@ -73,7 +74,7 @@ def make_session(
     name = safe_name(target.name or identity.name)
     identity = msgspec.structs.replace(identity, name=name, tool=target.tool, continues=continues)
     identity = msgspec.structs.replace(identity, id=free_id(target, identity.name, identity.started_ns))
-    with staging(target.library if target.into is None else target.into.parent) as folder:
+    with staging(local(target.library, "making a session") if target.into is None else target.into.parent) as folder:
         path, sink = sink_for(target, identity, folder)
         try:
             for batch in batches:
@@ -104,7 +105,7 @@ def sink_for(target: Target, identity: Identity, folder: Path) -> tuple[Path, Si
         path = folder / identity.id
         disk.make_directory(path / EVENTS_FOLDER)
         # A crash leaves no session, so there is nothing to sync the journal for.
-        return target.library / identity.id, ParquetSink(path, identity, _LIMITS, sync=False)
+        return local(target.library, "making a session") / identity.id, ParquetSink(path, identity, _LIMITS, sync=False)
     if into.suffix != DUCKDB_SUFFIX:
         raise UsageError(f"{into} is no name of a DuckDB session", hint="name it NAME.duckdb")
     if into.exists():

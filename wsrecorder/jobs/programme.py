@@ -17,6 +17,7 @@ from wsrecorder.jobs.play_batch import PlayBatch
 from wsrecorder.jobs.replay_options import ReplayOptions
 from wsrecorder.store.manifest import OTHER_TYPES, Identity, Manifest
 from wsrecorder.store.merge import Source, merge_batches
+from wsrecorder.store.place import label
 from wsrecorder.store.schema import RecordBatch
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import Store
@@ -242,7 +243,7 @@ def _check_holds_messages(stores: Sequence[Store], manifests: Sequence[Manifest]
         raise UsageError("no session was named", hint='name one or more, such as "latest"')
     if not any(manifest.messages for manifest in manifests):
         raise SessionError(
-            f"there is nothing to replay: {' and '.join(store.path.name for store in stores)} holds no message",
+            f"there is nothing to replay: {' and '.join(label(store.path) for store in stores)} holds no message",
             hint='"wsrec info" tells what a session holds; of one that is being recorded, wait for the first message',
         )
 

@@ -14,6 +14,7 @@ from wsrecorder.core.retention import Holding, Limit, Verdict, judge
 from wsrecorder.errors import SessionError
 from wsrecorder.store.library import Library, open_store
 from wsrecorder.store.notes import notes_path
+from wsrecorder.store.place import ObjectPath, Place, label
 from wsrecorder.store.removal import remove_session, sweep
 
 __all__ = ["Pruned", "plan", "prune"]
@@ -39,7 +40,7 @@ class Pruned:
     errors: list[SessionError] = field(default_factory=list)
 
 
-def plan(library: Path, limit: Limit, now_ns: int, names: Collection[str] | None = None) -> list[Verdict]:
+def plan(library: Place, limit: Limit, now_ns: int, names: Collection[str] | None = None) -> list[Verdict]:
     """Return what would become of each session of a library; nothing is changed.
 
     Args:
@@ -55,7 +56,7 @@ def plan(library: Path, limit: Limit, now_ns: int, names: Collection[str] | None
     return judge([_holding(path) for path in paths], limit, now_ns)
 
 
-def prune(library: Path, verdicts: Sequence[Verdict]) -> Pruned:
+def prune(library: Place, verdicts: Sequence[Verdict]) -> Pruned:
     """Remove the sessions that go; one that cannot be removed does not keep the others.
 
     What has begun to be written since the plan was made is noticed, and stays.
@@ -65,11 +66,12 @@ def prune(library: Path, verdicts: Sequence[Verdict]) -> Pruned:
         sweep(library)
     except SessionError as exc:
         done.errors.append(exc)
+    places = {label(path): path for path in Library(library).paths()}
     for verdict in verdicts:
         if not verdict.goes:
             continue
         try:
-            remove_session(library / verdict.holding.name)
+            remove_session(places.get(verdict.holding.name, library / verdict.holding.name))
         except SessionError as exc:
             done.errors.append(exc)
         else:
@@ -78,7 +80,7 @@ def prune(library: Path, verdicts: Sequence[Verdict]) -> Pruned:
     return done
 
 
-def _name_of(path: Path) -> str | None:
+def _name_of(path: Place) -> str | None:
     """Return the name of a session; None of a link, and where nobody can tell."""
     try:
         return None if path.is_symlink() else open_store(path).identity().name
@@ -86,27 +88,29 @@ def _name_of(path: Path) -> str | None:
         return None
 
 
-def _holding(path: Path) -> Holding:
+def _holding(path: Place) -> Holding:
     if path.is_symlink():
-        return Holding(name=path.name, ended_ns=None, size_bytes=0, spared="a link to one kept elsewhere")
+        return Holding(name=label(path), ended_ns=None, size_bytes=0, spared="a link to one kept elsewhere")
     try:
         info = open_session(path.absolute()).info
     except SessionError as exc:
-        return Holding(name=path.name, ended_ns=None, size_bytes=_size_bytes(path), spared=f"damaged: {exc.message}")
+        return Holding(name=label(path), ended_ns=None, size_bytes=_size_bytes(path), spared=f"damaged: {exc.message}")
     ended_ns = to_epoch_ns(datetime.fromisoformat(info.end))
     return Holding(
-        name=path.name, ended_ns=ended_ns, size_bytes=info.bytes_on_disk + _notes_bytes(path),
+        name=label(path), ended_ns=ended_ns, size_bytes=info.bytes_on_disk + _notes_bytes(path),
         spared=_SPARED.get(info.state),
     )  # fmt: skip
 
 
-def _notes_bytes(path: Path) -> int:
+def _notes_bytes(path: Place) -> int:
     """Return what the notes beside a DuckDB file take; those in a folder are counted with it."""
     beside = notes_path(path)
-    return beside.stat().st_size if path.is_file() and beside.exists() else 0
+    return beside.stat().st_size if isinstance(beside, Path) and path.is_file() and beside.exists() else 0
 
 
-def _size_bytes(path: Path) -> int:
+def _size_bytes(path: Place) -> int:
+    if isinstance(path, ObjectPath):
+        return sum(found.size_bytes for found in path.objects.below(path.key))
     if path.is_file():
         return path.stat().st_size
     return sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())

@@ -15,6 +15,7 @@ from wsrecorder.jobs.new_session import Made
 from wsrecorder.net.transport import FeedOptions
 from wsrecorder.store.library import DUCKDB_SUFFIX, safe_name
 from wsrecorder.store.manifest import Manifest
+from wsrecorder.store.place import Place
 
 __all__ = ["BlackBoxOptions", "FeedState", "Outcome", "RecordOptions"]
 
@@ -59,7 +60,7 @@ class RecordOptions:
     """
 
     feed: FeedOptions
-    library: Path = Path("recordings")
+    library: Place = Path("recordings")
     name: str | None = None
     into: Path | None = None
     send: tuple[str, ...] = ()

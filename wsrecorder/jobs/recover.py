@@ -22,6 +22,7 @@ from wsrecorder.store.duckdb_file import DuckDbStore, DuckDbWriter
 from wsrecorder.store.journal import JournalInfo, check_journal
 from wsrecorder.store.lock import SessionLock
 from wsrecorder.store.manifest import MANIFEST_NAME, Manifest
+from wsrecorder.store.place import local
 from wsrecorder.store.sealer import seal_journal
 from wsrecorder.store.segment import Segment, SegmentInfo, check_segment
 from wsrecorder.store.session import EVENTS_FOLDER, JOURNAL_SUFFIX, SEGMENT_SUFFIX, ParquetStore, Store
@@ -95,8 +96,9 @@ def recover(store: Store) -> Recovery:
         StorageError: The disk refuses.
     """
     if isinstance(store, ParquetStore):
-        with SessionLock(store.path):
-            return _Folder(store).recover()
+        folder = local(store.path, "recovering a session")
+        with SessionLock(folder):
+            return _Folder(store, folder).recover()
     assert isinstance(store, DuckDbStore)
     if not duckdb_log.log_of(store.path).exists() and (manifest := store.stored_manifest()).sealed:
         return _recovery_of(store, manifest, [])  # opening it for writing would change its bytes
@@ -140,9 +142,10 @@ class _Held:
 class _Folder:
     """Recovers a session of segments and journals: look at all of it, judge, then act."""
 
-    def __init__(self, store: ParquetStore) -> None:
+    def __init__(self, store: ParquetStore, folder: Path) -> None:
         self._store = store
-        self._events = store.path / EVENTS_FOLDER
+        self._folder = folder
+        self._events = folder / EVENTS_FOLDER
         self._is_manifest_damaged = False
         self._stored = self._stored_manifest()
         self._identity = self._stored.identity if self._stored else store.rebuilt_identity()
@@ -240,7 +243,7 @@ class _Folder:
 
     def _remove_leftovers(self) -> None:
         """Remove temporary files; what they were made from was read back by now."""
-        for folder in (self._store.path, self._events):
+        for folder in (self._folder, self._events):
             for name in disk.list_names(folder):
                 if name == f"{MANIFEST_NAME}.tmp" or name.endswith(f"{SEGMENT_SUFFIX}.tmp"):
                     disk.remove(folder / name)
@@ -253,9 +256,9 @@ class _Folder:
             return
         manifest = self._store.rebuilt_manifest() if stored is None else self._store.counted_on(stored)
         if self._is_manifest_damaged:
-            disk.move_aside(self._store.path / MANIFEST_NAME, ".damaged")
+            disk.move_aside(self._folder / MANIFEST_NAME, ".damaged")
         manifest.segments = segments
-        _seal(manifest).write(self._store.path)
+        _seal(manifest).write(self._folder)
 
     def _segment(self, number: int) -> Path:
         return self._events / f"{number:06d}{SEGMENT_SUFFIX}"

@@ -16,6 +16,7 @@ from wsrecorder.errors import SessionError, UsageError
 from wsrecorder.jobs.new_session import Made, Target, make_session
 from wsrecorder.jobs.progress import OnProgress, Progress, unwatched
 from wsrecorder.store.manifest import Identity, Manifest, Origin
+from wsrecorder.store.place import label
 from wsrecorder.store.replacing import replaced
 from wsrecorder.store.selection import Selection
 
@@ -106,7 +107,7 @@ def _batches(
         yield replaced(batch, redactor.redact if options.paths else _same, detail_of, reader)
         if options.fail_on_unparsed and redactor.unparsed:
             raise SessionError(
-                f"{session.path.name} holds a payload that is no JSON, one of the {len(batch)} events from {done} on",
+                f"{label(session.path)} holds a payload that is no JSON, one of the {len(batch)} events from {done} on",
                 hint="leave out --fail-on-unparsed to keep such payloads as they are, or drop them first with "
                 '"wsrec trim --where"',
             )

@@ -21,6 +21,7 @@ from wsrecorder.core.stretches import BEGINNING_NS, Away, Left, Sighting
 from wsrecorder.errors import UsageError
 from wsrecorder.store.manifest import Identity
 from wsrecorder.store.moving import gathered, moved, numbered
+from wsrecorder.store.place import label
 from wsrecorder.store.schema import from_rows
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import Store
@@ -157,7 +158,7 @@ class _Presence:
             self._open += 1
             if self._open > 1:
                 raise UsageError(
-                    f"{self._store.path.name} holds several connections at a time: it is no recording of one feed",
+                    f"{label(self._store.path)} holds several connections at a time: it is no recording of one feed",
                     hint="merge it without --same-feed",
                 )
             self._back_ns = at_ns

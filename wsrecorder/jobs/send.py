@@ -23,6 +23,7 @@ from wsrecorder.jobs.rule_book import matching_of
 from wsrecorder.jobs.send_options import AnswerDifference, ConnectionReport, SendOptions, SendReport, WaitFor
 from wsrecorder.net.feed import connect_feed
 from wsrecorder.net.transport import Closed, FeedOptions, Link, Receiver
+from wsrecorder.store.place import label
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import Store
 
@@ -234,7 +235,7 @@ def _scripts(store: Store, conn: int | None) -> dict[int, _Script]:
     if not said_something:
         where = "" if conn is None else f" on connection {conn}"
         raise SessionError(
-            f"a client said nothing{where} in {store.path.name} (direction out), so there is nothing to send",
+            f"a client said nothing{where} in {label(store.path)} (direction out), so there is nothing to send",
             hint='"wsrec tap" records both directions',
         )
     return said_something

@@ -22,6 +22,7 @@ from wsrecorder.jobs.snapshot import recover_rings
 from wsrecorder.jobs.space import refuse_full_disk
 from wsrecorder.store.library import Library, new_id, open_store
 from wsrecorder.store.manifest import Health, Identity, Manifest
+from wsrecorder.store.place import local
 from wsrecorder.store.recording import Recording
 from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
 
@@ -52,7 +53,9 @@ def begin_recording(
         WsrecError: It cannot be made.
     """
     name = options.session_name
-    refuse_full_disk(options.library if options.into is None else options.into, options.min_free_bytes)
+    refuse_full_disk(
+        local(options.library, "recording") if options.into is None else options.into, options.min_free_bytes
+    )
     url, continues = options.feed.shown_url, None
     if options.black_box is not None:
         session_id, path = new_id(name, started_ns), options.library

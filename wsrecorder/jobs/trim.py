@@ -19,6 +19,7 @@ from wsrecorder.jobs.progress import OnProgress, Progress, unwatched
 from wsrecorder.store.manifest import Identity, Origin
 from wsrecorder.store.moving import moved, numbered
 from wsrecorder.store.notes import NoteBook
+from wsrecorder.store.place import label
 from wsrecorder.store.selection import Selection
 
 __all__ = ["TrimOptions", "trim"]
@@ -103,7 +104,7 @@ def _batches(
     if not next_seq or (condition is not None and not messages):
         kept = "message" if condition is not None else "event"
         raise UsageError(
-            f"no {kept} of {session.path.name} would be left",
+            f"no {kept} of {label(session.path)} would be left",
             hint='widen the window or the filters; "wsrec info" lists the types of a session and how long it lasts',
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +13,8 @@ from wsrecorder.store import disk, duckdb_file, lock
 from wsrecorder.store.duckdb_file import DuckDbStore
 from wsrecorder.store.journal import check_journal
 from wsrecorder.store.manifest import MANIFEST_NAME, Identity, Manifest, Tally
+from wsrecorder.store.place import Place, label, local
+from wsrecorder.store.remote import RemoteStore
 from wsrecorder.store.rules import RowRules
 from wsrecorder.store.segment import Segment, SegmentInfo, check_segment
 from wsrecorder.store.selection import Selection
@@ -98,7 +99,7 @@ def verify(store: Store, on_progress: Callable[[int], None] = lambda events: Non
         elif isinstance(store, DuckDbStore):
             _check_file(checking, store)
     except WsrecError as exc:  # nothing behind it can be judged: a newer format, a disk that refuses
-        checking.wrong(store.path.name, exc.message)
+        checking.wrong(label(store.path), exc.message)
     return checking.report
 
 
@@ -106,7 +107,7 @@ class _Checking:
     """What is known while a session is read: the report, and where its events stand."""
 
     def __init__(self, store: Store, on_progress: Callable[[int], None]) -> None:
-        self.report = VerifyReport(id=store.path.name, path=str(store.path))
+        self.report = VerifyReport(id=label(store.path), path=str(store.path))
         self.tally = Tally()
         self.rules = RowRules()
         self.is_whole = True
@@ -159,11 +160,13 @@ def _check_folder(checking: _Checking, store: ParquetStore) -> None:
     report = checking.report
     report.is_live = lock.is_locked(store.path)
     stored = _stored_manifest(checking, store)
+    if isinstance(store, RemoteStore) and stored is not None:
+        report.is_live = not stored.sealed  # as far as can be told from here
     identity = stored.identity if stored else _rebuilt_identity(checking, store)
     if identity is not None:
         report.id = identity.id
-        if stored and identity.id != store.path.name:
-            checking.odd(MANIFEST_NAME, f"the session is {identity.id}, its folder is named {store.path.name}")
+        if stored and identity.id != label(store.path):
+            checking.odd(MANIFEST_NAME, f"the session is {identity.id}, its folder is named {label(store.path)}")
     listed = {int(info.name.partition(".")[0]): info for info in stored.segments} if stored else {}
     files = store.files()
     for number in range(max({*files, *listed}, default=-1) + 1):
@@ -200,12 +203,12 @@ def _rebuilt_identity(checking: _Checking, store: ParquetStore) -> Identity | No
     try:
         return store.rebuilt_identity()
     except SessionError as exc:
-        checking.wrong(store.path.name, exc.message)
+        checking.wrong(label(store.path), exc.message)
         return None
 
 
 def _check_one_segment(
-    checking: _Checking, path: Path, listed: SegmentInfo | None, identity: Identity | None, *, must_be_listed: bool
+    checking: _Checking, path: Place, listed: SegmentInfo | None, identity: Identity | None, *, must_be_listed: bool
 ) -> None:
     where = f"{EVENTS_FOLDER}/{path.name}"
     try:
@@ -230,10 +233,10 @@ def _check_one_segment(
         checking.wrong(where, 'the manifest does not list it; "wsrec recover" writes it anew')
 
 
-def _check_one_journal(checking: _Checking, path: Path, *, is_listed: bool) -> None:
+def _check_one_journal(checking: _Checking, path: Place, *, is_listed: bool) -> None:
     where = f"{EVENTS_FOLDER}/{path.name}"
     try:
-        found = check_journal(path, checking.visit(where))
+        found = check_journal(local(path, "a journal"), checking.visit(where))
     except FileNotFoundError:
         # Sealed meanwhile: its segment is there, and the next to look at it will say so if it is not.
         check_segment(path.with_suffix(SEGMENT_SUFFIX), checking.visit(where))
@@ -271,7 +274,7 @@ def _check_strays(checking: _Checking, store: ParquetStore) -> None:
 
 def _check_file(checking: _Checking, store: DuckDbStore) -> None:
     checking.report.is_live = duckdb_file.is_locked(store.path)
-    where = store.path.name
+    where = label(store.path)
     manifest = store.stored_manifest()
     checking.report.id = manifest.identity.id
     check = checking.visit(where)

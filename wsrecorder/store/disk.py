@@ -3,7 +3,8 @@
 What is made here is its owner's alone, whatever the umask: a recording may hold anything. What is written never goes
 through a symbolic link, since a session may come from somebody else.
 
-An object store can stand behind these few verbs later.
+What is in object storage stands behind `wsrecorder.store.place` instead: it is never changed in place, so that most
+of this has no meaning there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from wsrecorder.errors import SessionError, StorageError
+from wsrecorder.store.place import ObjectPath, Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -160,7 +162,7 @@ def private() -> Iterator[None]:
                 os.umask(before)
 
 
-def refuse_link(path: Path) -> None:
+def refuse_link(path: Place) -> None:
     """Refuse a symbolic link within a session: it may come from somebody else, and lead anywhere.
 
     Raises:
@@ -182,11 +184,13 @@ def open_for_arrow(path: Path) -> pa.NativeFile:
     return pa.OSFile(str(path), "wb")
 
 
-def list_names(path: Path) -> list[str]:
+def list_names(path: Place) -> list[str]:
     """Return the names in a folder, sorted; none where there is no folder.
 
     Unlike a glob it does not take a folder that may not be read for an empty one.
     """
+    if isinstance(path, ObjectPath):
+        return path.names()
     try:
         return sorted(entry.name for entry in path.iterdir())
     except FileNotFoundError:

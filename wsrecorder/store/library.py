@@ -1,22 +1,24 @@
-"""The folder of sessions: names for new ones, and ways to find one.
+"""The folder of sessions, on a disk or in object storage: names for new ones, and ways to find one.
 
-A session is named by path, id, unique prefix of an id, name, or ``latest``.
+A session is named by path or URL, id, unique prefix of an id, name, or ``latest``.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from wsrecorder.core.event import from_epoch_ns, to_epoch_ns
 from wsrecorder.errors import SessionError, SessionNotFound, UsageError
-from wsrecorder.store import disk
+from wsrecorder.store import disk, hive
 from wsrecorder.store.lock import is_locked
 from wsrecorder.store.manifest import MANIFEST_NAME
+from wsrecorder.store.place import ObjectPath, Place, label, local, place_of
+from wsrecorder.store.remote import RemoteStore
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore, Store
 
 __all__ = ["DUCKDB_SUFFIX", "Library", "library_path", "new_id", "open_store", "safe_name"]
@@ -24,9 +26,13 @@ __all__ = ["DUCKDB_SUFFIX", "Library", "library_path", "new_id", "open_store", "
 DUCKDB_SUFFIX: Final = ".duckdb"
 
 
-def library_path(path: str | Path | None = None) -> Path:
-    """Return the folder of sessions: the one given, else what ``WSREC_LIBRARY`` names, else ``./recordings``."""
-    return Path(path or os.environ.get("WSREC_LIBRARY") or "recordings")
+def library_path(path: str | Place | None = None) -> Place:
+    """Return the folder of sessions: the one given, else what ``WSREC_LIBRARY`` names, else ``./recordings``.
+
+    Raises:
+        UsageError: It is a URL of something that holds no sessions.
+    """
+    return place_of(path or os.environ.get("WSREC_LIBRARY") or "recordings")
 
 
 def safe_name(name: str) -> str:
@@ -48,12 +54,14 @@ def new_id(name: str, started_ns: int) -> str:
     return f"{from_epoch_ns(started_ns):%Y%m%dT%H%M%SZ}-{safe_name(name)}"
 
 
-def open_store(path: Path) -> Store:
+def open_store(path: Place) -> Store:
     """Return the session at a path, in whichever form it is kept.
 
     Raises:
         SessionNotFound: There is none.
     """
+    if isinstance(path, ObjectPath):
+        return RemoteStore(path)
     if path.suffix != DUCKDB_SUFFIX or path.is_dir():
         return ParquetStore(path)
     # DuckDB costs a tenth of a second, which a session of Parquet segments should not pay.
@@ -66,18 +74,23 @@ class Library:
     """A folder of sessions; it need not be there yet.
 
     Args:
-        path: The folder.
+        path: The folder, or its place in object storage.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         self.path = path
 
-    def paths(self) -> list[Path]:
+    def paths(self, beginning: str = "") -> Sequence[Place]:
         """Return where its sessions are, oldest first.
+
+        Args:
+            beginning: Those whose ids begin otherwise may be left out, where that saves looking for them.
 
         Raises:
             StorageError: The library may not be read, or is a file.
         """
+        if isinstance(self.path, ObjectPath):
+            return hive.sessions(self.path, beginning)
         return [self.path / name for name in disk.list_names(self.path) if _is_session(self.path / name)]
 
     def find(self, reference: str) -> Store:
@@ -87,14 +100,10 @@ class Library:
             SessionNotFound: None does, or more than one.
         """
         if "/" in reference or reference.endswith(DUCKDB_SUFFIX) or _is_session(Path(reference)):
-            return self._at_path(Path(reference))
-        paths = self.paths()
+            return self._at_path(place_of(reference))
         if reference == "latest":
-            if not paths:
-                raise SessionNotFound(
-                    f"library {self.path} holds no session", hint='record one first: "wsrec record URL"'
-                )
-            return open_store(max(paths, key=_began))
+            return open_store(self._latest())
+        paths = self.paths(reference if reference[:8].isdecimal() else "")
         exact = [path for path in paths if _id(path) == reference]
         matches = exact or [path for path in paths if _id(path).startswith(reference)]
         # Of several recordings under one name the newest is meant, as with latest.
@@ -105,15 +114,24 @@ class Library:
             return open_store(max(named, key=_began))
         raise self._not_one(reference, matches)
 
-    def _at_path(self, path: Path) -> Store:
-        if path.exists():
+    def _latest(self) -> Place:
+        if isinstance(self.path, ObjectPath):
+            found: Place | None = hive.newest(self.path)
+        else:
+            found = max(self.paths(), key=_began, default=None)
+        if found is None:
+            raise SessionNotFound(f"library {self.path} holds no session", hint='record one first: "wsrec record URL"')
+        return found
+
+    def _at_path(self, path: Place) -> Store:
+        if isinstance(path, ObjectPath) or path.exists():
             return open_store(path)
         inside = self.path / path
         if ".." not in path.parts and inside.exists():
             return open_store(inside)
         raise SessionNotFound(f"there is no session at {path}", hint=f'"wsrec ls --library {self.path}" lists them')
 
-    def _not_one(self, reference: str, matches: list[Path]) -> SessionNotFound:
+    def _not_one(self, reference: str, matches: Sequence[Place]) -> SessionNotFound:
         if matches:
             shown = ", ".join(_id(path) for path in matches[:3]) + (" …" if len(matches) > 3 else "")
             return SessionNotFound(
@@ -136,7 +154,7 @@ class Library:
         stem = new_id(name, started_ns)
         for number in range(1, 10_000):
             session_id = stem if number == 1 else f"{stem}-{number}"
-            path = self.path / session_id
+            path = local(self.path, "making a folder for a session") / session_id
             try:
                 disk.make_directory(path, exist_ok=False)
             except FileExistsError:
@@ -153,11 +171,19 @@ class Library:
         Raises:
             StorageError: The library may not be read, or is a file.
         """
-        for path in sorted((path for path in self.paths() if path.is_dir()), reverse=True):
+        paths: Iterable[Place]
+        if isinstance(self.path, ObjectPath):
+            paths = hive.sessions(self.path, feed=hive.feed_folder(self.path, feed, name).name)
+        else:
+            paths = (path for path in self.paths() if isinstance(path, Path) and path.is_dir())
+        for path in sorted(paths, key=label, reverse=True):
             if not _is_named(path, name) or is_locked(path):
                 continue
             try:
-                found = open_store(path).identity()
+                store = open_store(path)
+                if isinstance(store, RemoteStore) and not store.manifest().sealed:
+                    continue  # there it cannot be told whether somebody still writes it
+                found = store.identity()
             except SessionError:
                 continue  # one that cannot be read must not keep anybody from recording
             if (found.name, found.feed, found.derived_from) == (name, feed, ()):
@@ -176,11 +202,12 @@ def _is_session(path: Path) -> bool:
     return path.suffix == DUCKDB_SUFFIX and path.is_file()
 
 
-def _id(path: Path) -> str:
-    return path.name if path.is_dir() else path.name.removesuffix(DUCKDB_SUFFIX)
+def _id(path: Place) -> str:
+    is_folder = isinstance(path, ObjectPath) or path.is_dir()
+    return label(path) if is_folder else path.name.removesuffix(DUCKDB_SUFFIX)
 
 
-def _is_named(path: Path, name: str) -> bool:
+def _is_named(path: Place, name: str) -> bool:
     """Return whether a session was recorded under a name; its id says so, but for a number at its end."""
     found = _id(path).partition("-")[2]
     if found == name:
@@ -194,13 +221,13 @@ def _is_named(path: Path, name: str) -> bool:
         return False
 
 
-def _began(path: Path) -> tuple[int, str]:
+def _began(path: Place) -> tuple[int, str]:
     """Return a key that sorts sessions by their beginning; a DuckDB file's name need not tell it."""
-    stamp = re.match(r"\d{8}T\d{6}Z", path.name)
-    if stamp is not None and path.is_dir():
+    stamp = re.match(r"\d{8}T\d{6}Z", label(path))
+    if stamp is not None and (isinstance(path, ObjectPath) or path.is_dir()):
         return to_epoch_ns(datetime.strptime(stamp[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)), path.name
     try:
         return open_store(path).identity().started_ns, path.name
     except SessionError:
         # One that cannot be read must not hide the others.
-        return path.stat().st_mtime_ns, path.name
+        return (path.stat().st_mtime_ns if isinstance(path, Path) else 0), path.name

@@ -21,6 +21,7 @@ from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.event import Kind, from_epoch_ns
 from wsrecorder.errors import SegmentDamaged, SessionError, UsageError
 from wsrecorder.store import disk
+from wsrecorder.store.place import Place
 from wsrecorder.store.schema import FORMAT_VERSION, check_version
 from wsrecorder.store.segment import SegmentInfo
 
@@ -147,7 +148,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     @classmethod
-    def from_metadata(cls, metadata: dict[str, str], path: Path) -> Identity:
+    def from_metadata(cls, metadata: dict[str, str], path: Place) -> Identity:
         """Return what `to_metadata` wrote.
 
         Raises:
@@ -270,7 +271,7 @@ class Manifest(msgspec.Struct, kw_only=True):
         return json.dumps(content, indent=2).encode() + b"\n"
 
     @classmethod
-    def from_json(cls, content: bytes, path: Path) -> Manifest:
+    def from_json(cls, content: bytes, path: Place) -> Manifest:
         """Return what `to_json` wrote.
 
         Raises:
@@ -302,7 +303,7 @@ class Manifest(msgspec.Struct, kw_only=True):
         disk.replace_atomically(folder / MANIFEST_NAME, self.to_json())
 
 
-def _refuse_foreign_names(manifest: Manifest, path: Path) -> None:
+def _refuse_foreign_names(manifest: Manifest, path: Place) -> None:
     """Refuse what would lead out of the session's folder, or out of the library: a manifest may come from anybody."""
     session_id = manifest.identity.id
     if not session_id or {"/", "\\", "\0"} & set(session_id) or session_id in (".", ".."):

@@ -2,27 +2,31 @@
 
 A session's events are what was received, sealed and checked; what people say of them later goes into a file of its
 own, one JSON object a line, which only ever grows. ``docs/format.md`` specifies it. Whoever adds a note holds a lock on
-the file (`flock`) while doing so. A line that a crash cut short is passed over, and the next note begins a new one.
+the file (`flock`) while doing so; in object storage, the file is replaced unless somebody else was faster.
+A line that a crash cut short is passed over, and the next note begins a new one.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from wsrecorder.errors import UsageError
+from wsrecorder.errors import StorageError, UsageError
 from wsrecorder.store import disk
+from wsrecorder.store.place import ObjectPath, Place, local
 
 __all__ = ["NOTES_NAME", "Note", "NoteBook", "notes_path"]
 
 NOTES_NAME: Final = "notes.jsonl"
 
 _LONGEST: Final = 10_000
+_MOST_TRIES: Final = 20
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,11 +54,11 @@ class NoteBook:
         unreadable_lines: Lines that the last look at the file passed over.
     """
 
-    store_path: Path
+    store_path: Place
     unreadable_lines: int = 0
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Where the notes are; nothing is there before the first."""
         return notes_path(self.store_path)
 
@@ -70,7 +74,7 @@ class NoteBook:
         except FileNotFoundError:
             content = b""
         except OSError:
-            with disk.storage_errors(self.path):
+            with disk.storage_errors(local(self.path, "reading notes")):
                 raise
         lines = [line for line in content.split(b"\n") if line.strip()]
         found = [note for line in lines if (note := _read(line)) is not None]
@@ -100,22 +104,45 @@ class NoteBook:
         if len(text) > _LONGEST:
             raise UsageError(f"a note of {len(text):,} characters is too long", hint=f"use at most {_LONGEST:,}")
         note = Note(elapsed_ns=elapsed_ns, received_ns=received_ns, text=text, made_at_ns=made_at_ns)
-        is_new = not self.path.exists()
-        with disk.storage_errors(self.path):
-            with disk.append_to(self.path) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # let go of when the file is closed
-                file.write(_separator(file) + msgspec.json.encode(note) + b"\n")
-                disk.sync(file)
-            if is_new:
-                disk.sync_directory(self.path.parent)
+        line = msgspec.json.encode(note) + b"\n"
+        path = self.path
+        if isinstance(path, ObjectPath):
+            _append_object(path, line)
+        else:
+            _append_file(path, line)
         return note
 
 
-def notes_path(store_path: Path) -> Path:
+def notes_path(store_path: Place) -> Place:
     """Return where the notes of a session are: in its folder, or beside its DuckDB file."""
-    if store_path.is_dir():
+    if isinstance(store_path, ObjectPath) or store_path.is_dir():
         return store_path / NOTES_NAME
     return store_path.with_name(f"{store_path.name}.{NOTES_NAME}")
+
+
+def _append_file(path: Path, line: bytes) -> None:
+    is_new = not path.exists()
+    with disk.storage_errors(path):
+        with disk.append_to(path) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # let go of when the file is closed
+            file.write(_separator(file) + line)
+            disk.sync(file)
+        if is_new:
+            disk.sync_directory(path.parent)
+
+
+def _append_object(path: ObjectPath, line: bytes) -> None:
+    """Put the notes there with one more; again, where somebody else has done so meanwhile."""
+    for _ in range(_MOST_TRIES):
+        with suppress(FileExistsError):
+            try:
+                content, etag = path.objects.get_with_etag(path.key)
+            except FileNotFoundError:
+                path.objects.put_new(path.key, line)
+            else:
+                path.objects.put(path.key, content + line, instead_of=etag)
+            return
+    raise StorageError(f"{path} is changed by others all the time", hint="try again")
 
 
 def _read(line: bytes) -> Note | None:

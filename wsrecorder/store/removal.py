@@ -14,20 +14,25 @@ from typing import Final
 from wsrecorder.errors import SessionError
 from wsrecorder.store import disk
 from wsrecorder.store.lock import SessionLock
+from wsrecorder.store.manifest import MANIFEST_NAME
 from wsrecorder.store.notes import notes_path
+from wsrecorder.store.place import ObjectPath, Place, local
 
 __all__ = ["remove_session", "sweep"]
 
 _HIDDEN: Final = ".wsrec-gone-"
 
 
-def remove_session(path: Path) -> None:
+def remove_session(path: Place) -> None:
     """Remove a session with its notes, in whichever form it is kept.
 
     Raises:
         SessionError: Somebody writes into it, or it is a link to one that is kept elsewhere.
         StorageError: The disk refuses.
     """
+    if isinstance(path, ObjectPath):
+        _remove_objects(path)
+        return
     if path.is_symlink():
         raise SessionError(f"{path} is a link to a session that is kept elsewhere", hint="remove the link by hand")
     with disk.storage_errors(path.parent):
@@ -44,18 +49,28 @@ def remove_session(path: Path) -> None:
             shutil.rmtree(hidden)
 
 
-def sweep(library: Path) -> None:
-    """Remove what a crash has left of sessions that were being removed.
+def sweep(library: Place) -> None:
+    """Remove what a crash has left of sessions that were being removed; in object storage it does no harm.
 
     Raises:
         StorageError: The disk refuses.
     """
+    if isinstance(library, ObjectPath):
+        return
     for name in disk.list_names(library):
         if name.startswith(_HIDDEN):
             with disk.storage_errors(library / name):
                 if (library / name).is_symlink():
                     continue  # not ours: ours are folders
                 shutil.rmtree(library / name)
+
+
+def _remove_objects(path: ObjectPath) -> None:
+    """Remove the manifest, without which nobody takes the rest for a session, and then the rest."""
+    keys = [each.key for each in path.objects.below(path.key)]
+    manifest = (path / MANIFEST_NAME).key
+    path.objects.delete([manifest])
+    path.objects.delete([key for key in keys if key != manifest])
 
 
 def _hide_file(path: Path, hidden: Path) -> None:
@@ -65,6 +80,6 @@ def _hide_file(path: Path, hidden: Path) -> None:
 
     if is_locked(path):
         raise SessionError(f"session {path.name} is being written by another process", hint="wait until it has ended")
-    for part in (path, log_of(path), notes_path(path)):
+    for part in (path, log_of(path), local(notes_path(path), "removing notes")):
         if part.exists():
             disk.publish(part, hidden / part.name)

@@ -9,7 +9,6 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import repeat
-from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ import pyarrow.compute as pc
 from wsrecorder.core.dialect import EnvelopeReader
 from wsrecorder.core.event import NOT_UTF8, Batch, Direction, Event, Kind, Opcode
 from wsrecorder.errors import FormatTooNew, SegmentDamaged
+from wsrecorder.store.place import Place
 
 __all__ = [
     "COLUMNS",
@@ -288,7 +288,7 @@ def to_plain_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
     return table.cast(pa.schema(plain))
 
 
-def check_version(found: str, path: Path) -> None:
+def check_version(found: str, path: Place) -> None:
     """Refuse what a newer wsrec wrote, and what no wsrec did.
 
     Args:

@@ -6,11 +6,16 @@ then may its journal go: whatever has a segment's name was readable to the last 
 Parquet's own checksums cover pages, not what leads to them, and Arrow trusts the footer so far that a
 damaged one can end the process. So the footer holds a checksum over the whole file, and a segment is
 opened only after that was found right.
+
+In object storage the store itself answers for the bytes, which were compared when they came there: a segment
+is opened by its footer alone, and only the row groups and columns that are wanted are fetched, one row group
+ahead of the reader. Checksums of pages are looked at there too; `check_segment` reads everything back.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +27,11 @@ import pyarrow.parquet as pq
 
 from wsrecorder.errors import SegmentDamaged
 from wsrecorder.store import disk, stamp
+from wsrecorder.store.object_file import ObjectFile
+from wsrecorder.store.place import ObjectPath, Place
 from wsrecorder.store.schema import SCHEMA, check_version
 
-__all__ = ["Segment", "SegmentInfo", "check_segment", "write_segment"]
+__all__ = ["Segment", "SegmentInfo", "check_segment", "damage_explained", "write_segment"]
 
 _GROUP_ROWS: Final = 65_536
 _GROUP_BYTES: Final = 16 << 20
@@ -147,18 +154,27 @@ class Segment:
 
     Args:
         path: The Parquet file.
+        content: All of it, where it was read already.
 
     Raises:
         SegmentDamaged: It is missing, or not as it was written.
         FormatTooNew: A newer wsrec wrote it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place, content: bytes | None = None) -> None:
         self.path = path
-        with _damage(path):
-            stamp.check(path)
+        self._object: ObjectFile | None = None
+        with damage_explained(path):
+            source: object = path
+            if content is not None:
+                stamp.check_file(io.BytesIO(content), path)
+                source = pa.BufferReader(content)
+            elif isinstance(path, ObjectPath):
+                source = self._object = ObjectFile(path)
+            else:
+                stamp.check(path)
             # Pages are checked as they are read too: what the memory damages in between is found, not replayed.
-            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+            self._file = pq.ParquetFile(source, page_checksum_verification=True)
         check_version(self.metadata.get("wsrec.format_version", ""), path)
 
     @property
@@ -169,7 +185,7 @@ class Segment:
     @property
     def metadata(self) -> dict[str, str]:
         """What the writer left in the footer."""
-        with _damage(self.path):
+        with damage_explained(self.path):
             found = self._file.schema_arrow.metadata or {}
             return {key.decode(): value.decode() for key, value in found.items()}
 
@@ -206,10 +222,31 @@ class Segment:
         ]
         if not groups:
             return
-        with _damage(self.path):
-            yield from self._file.iter_batches(
-                batch_size=batch_rows, row_groups=groups, columns=columns, use_threads=False
-            )
+        with damage_explained(self.path):
+            for wanted in [groups] if self._object is None else self._fetched(groups, columns):
+                yield from self._file.iter_batches(
+                    batch_size=batch_rows, row_groups=wanted, columns=columns, use_threads=False
+                )
+
+    def _fetched(self, groups: list[int], columns: list[str]) -> Iterator[list[int]]:
+        """Yield row groups one by one, while the one after it is on its way."""
+        assert self._object is not None
+        places = [self._places(group, columns) for group in groups]
+        self._object.fetch(places[0])
+        for index, group in enumerate(groups):
+            if index + 1 < len(groups):
+                self._object.fetch(places[index + 1])
+            yield [group]
+            self._object.forget(max(end for _, end in places[index]))
+
+    def _places(self, group: int, columns: list[str]) -> list[tuple[int, int]]:
+        """Return where the columns of a row group are in the file."""
+        meta = self._file.metadata.row_group(group)
+        chunks = [meta.column(SCHEMA.get_field_index(name)) for name in columns]
+        return [
+            (start := column.dictionary_page_offset or column.data_page_offset, start + column.total_compressed_size)
+            for column in chunks
+        ]
 
     def _may_hold(self, group: int, *, from_seq: int, start_ns: int | None, end_ns: int | None) -> bool:
         meta = self._file.metadata.row_group(group)
@@ -238,7 +275,7 @@ def _faults(column: pq.ColumnChunkMetaData) -> Iterator[str]:
         yield "has no page index"
 
 
-def check_segment(path: Path, visit: Callable[[pa.RecordBatch], object] = lambda batch: None) -> SegmentInfo:
+def check_segment(path: Place, visit: Callable[[pa.RecordBatch], object] = lambda batch: None) -> SegmentInfo:
     """Read a segment back in full and return what it holds.
 
     Args:
@@ -249,7 +286,9 @@ def check_segment(path: Path, visit: Callable[[pa.RecordBatch], object] = lambda
         SegmentDamaged: It is missing, cannot be read, or its sequence has a hole.
         FormatTooNew: A newer wsrec wrote it.
     """
-    segment = Segment(path)
+    with damage_explained(path):
+        content = path.read_bytes() if isinstance(path, ObjectPath) else None
+    segment = Segment(path, content)
     first: tuple[int, int] | None = None
     expected = last_elapsed_ns = rows = 0
     for batch in segment.batches(list(SCHEMA.names)):
@@ -267,18 +306,19 @@ def check_segment(path: Path, visit: Callable[[pa.RecordBatch], object] = lambda
         last_elapsed_ns = elapsed_ns[-1].as_py()
     if first is None:
         raise SegmentDamaged(f"{path} holds no events, expected at least one", hint="remove it; nothing is lost")
+    size_bytes, sha256 = _digest(path, content)
     return SegmentInfo(
         name=path.name,
         rows=rows,
-        size_bytes=path.stat().st_size,
+        size_bytes=size_bytes,
         first_seq=first[0],
         first_elapsed_ns=first[1],
         last_elapsed_ns=last_elapsed_ns,
-        sha256=_sha256(path),
+        sha256=sha256,
     )
 
 
-def _check_sequence(path: Path, seq: pa.Array, expected: int) -> None:
+def _check_sequence(path: Place, seq: pa.Array, expected: int) -> None:
     if seq.equals(pa.array(range(expected, expected + len(seq)), pa.int64())):
         return
     for found, wanted in zip(seq.to_pylist(), range(expected, expected + len(seq)), strict=True):
@@ -289,13 +329,17 @@ def _check_sequence(path: Path, seq: pa.Array, expected: int) -> None:
             )
 
 
-def _sha256(path: Path) -> str:
+def _digest(path: Place, content: bytes | None) -> tuple[int, str]:
+    """Return the size and the SHA-256 of a file, of which the content may have been read already."""
+    if content is not None:
+        return len(content), hashlib.sha256(content).hexdigest()
+    assert isinstance(path, Path)
     with disk.storage_errors(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def _damage(path: Path) -> Iterator[None]:
+def damage_explained(path: Place) -> Iterator[None]:
     """Translate what Arrow says of a file that it cannot read into `SegmentDamaged`."""
     try:
         yield

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
@@ -21,6 +20,7 @@ from wsrecorder.errors import FormatTooNew, SegmentDamaged, SessionError, Sessio
 from wsrecorder.store import disk
 from wsrecorder.store.journal import JournalReader
 from wsrecorder.store.manifest import MANIFEST_NAME, Health, Identity, Manifest, Tally
+from wsrecorder.store.place import Place, label, local
 from wsrecorder.store.segment import Segment, check_segment
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.sequence import Sequence
@@ -38,7 +38,7 @@ class Store(Protocol):
     """A session on disk, in whichever form."""
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Where it is."""
         ...
 
@@ -65,23 +65,23 @@ class ParquetStore:
         SessionNotFound: There is no such session.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Place) -> None:
+        self.path: Place = path
         if not (path / EVENTS_FOLDER).is_dir() and not (path / MANIFEST_NAME).is_file():
             raise SessionNotFound(
                 f"{path} is not a session: it has neither {MANIFEST_NAME} nor a folder {EVENTS_FOLDER}/",
                 hint='"wsrec ls" lists the sessions of a library',
             )
 
-    def segment_paths(self) -> list[Path]:
+    def segment_paths(self) -> list[Place]:
         """Return the sealed segments in order."""
         return list(self._numbered(SEGMENT_SUFFIX).values())
 
-    def journal_paths(self) -> list[Path]:
+    def journal_paths(self) -> list[Place]:
         """Return the journals in order."""
         return list(self._numbered(JOURNAL_SUFFIX).values())
 
-    def files(self) -> dict[int, Path]:
+    def files(self) -> dict[int, Place]:
         """Return what holds the events as of now, by number: a segment where there is one, else its journal."""
         journals = self._numbered(JOURNAL_SUFFIX)  # before the segments, see above
         found = {**journals, **self._numbered(SEGMENT_SUFFIX)}
@@ -94,10 +94,10 @@ class ParquetStore:
                         found[number] = path
         return dict(sorted(found.items()))
 
-    def _numbered(self, suffix: str) -> dict[int, Path]:
+    def _numbered(self, suffix: str) -> dict[int, Place]:
         folder = self.path / EVENTS_FOLDER
         disk.refuse_link(folder)
-        found: dict[int, Path] = {}
+        found: dict[int, Place] = {}
         for name in disk.list_names(folder):
             stem = name.removesuffix(suffix)
             if stem != name and stem.isdecimal() and f"{int(stem):06d}" == stem:
@@ -154,10 +154,10 @@ class ParquetStore:
             hint="restore it from a copy, or remove the folder: nothing can be read from it",
         )
 
-    def _metadata_of(self, path: Path) -> dict[str, str]:
+    def _metadata_of(self, path: Place) -> dict[str, str]:
         if path.suffix == JOURNAL_SUFFIX:
             try:
-                with closing(JournalReader(path)) as journal:
+                with closing(JournalReader(local(path, "a journal"))) as journal:
                     return journal.metadata
             except FileNotFoundError:
                 path = path.with_suffix(SEGMENT_SUFFIX)
@@ -222,7 +222,7 @@ class ParquetStore:
         listed = {int(info.name.partition(".")[0]): info for info in known.segments} if known else {}
         skipped = {number for number, info in listed.items() if not selection.may_hold(info)}
         self._check_complete(files, {*listed, *files}, skipped)
-        sequence = Sequence(self.path.name, selection)
+        sequence = Sequence(label(self.path), selection)
         for number, path in files.items():
             if number in skipped:
                 continue
@@ -235,23 +235,23 @@ class ParquetStore:
                     yield wanted
         sequence.check_end(known.events if known else 0)
 
-    def _check_complete(self, files: dict[int, Path], known: set[int], skipped: set[int]) -> None:
+    def _check_complete(self, files: dict[int, Place], known: set[int], skipped: set[int]) -> None:
         """Refuse to read around a file that ought to be there: that would lose events silently."""
         for number in range(max(known, default=-1) + 1):
             if number not in files and number not in skipped:
                 raise SegmentDamaged(
-                    f"session {self.path.name} holds neither {number:06d}{SEGMENT_SUFFIX} nor {number:06d}"
+                    f"session {label(self.path)} holds neither {number:06d}{SEGMENT_SUFFIX} nor {number:06d}"
                     f"{JOURNAL_SUFFIX}, expected one of them in {EVENTS_FOLDER}/",
                     hint='restore the file from a copy; "wsrec verify" names all that is wrong',
                 )
 
 
-def _file_batches(path: Path, selection: Selection) -> Iterator[pa.RecordBatch]:
+def _file_batches(path: Place, selection: Selection) -> Iterator[pa.RecordBatch]:
     """Yield the record batches of a file that may hold something wanted, none of them empty."""
     columns = selection.columns_read()
     if path.suffix == JOURNAL_SUFFIX:
         try:
-            journal = JournalReader(path)
+            journal = JournalReader(local(path, "a journal"))
         except FileNotFoundError:
             path = path.with_suffix(SEGMENT_SUFFIX)  # sealed while we read those before it
         else:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import IO, Final
 
 from wsrecorder.errors import SegmentDamaged
+from wsrecorder.store.place import Place
 
-__all__ = ["BLANK_ENTRY", "RESTORE", "check", "fill_in"]
+__all__ = ["BLANK_ENTRY", "RESTORE", "check", "check_file", "fill_in"]
 
 _BLANK: Final = b"00000000"
 _KEY: Final = "wsrec.crc32"
@@ -51,12 +52,22 @@ def check(path: Path) -> None:
         OSError: It cannot be read.
     """
     with path.open("rb") as file:
-        place = _place(file)
-        if place is None:
-            raise SegmentDamaged(f"{path} is not a whole segment: its end, with the checksum, is missing", hint=RESTORE)
-        file.seek(place)
-        stored = file.read(len(_BLANK))
-        found = _crc32_around(file, place)
+        check_file(file, path)
+
+
+def check_file(file: IO[bytes], path: Place) -> None:
+    """Compare an open file with its checksum; the errors are those of `check`.
+
+    Args:
+        file: Open for reading.
+        path: Where it is, for the error.
+    """
+    place = _place(file)
+    if place is None:
+        raise SegmentDamaged(f"{path} is not a whole segment: its end, with the checksum, is missing", hint=RESTORE)
+    file.seek(place)
+    stored = file.read(len(_BLANK))
+    found = _crc32_around(file, place)
     if stored != found:
         raise SegmentDamaged(
             f"{path} is damaged: its checksum is {found.decode()}, expected {stored.decode(errors='replace')}",
