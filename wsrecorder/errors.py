@@ -10,6 +10,7 @@
         SegmentDamaged      a file of the session cannot be read back
         FormatTooNew        written by a newer wsrec
         StorageError        the disk refuses to take or give bytes
+          StoreAway           object storage is out of reach, and may be back
       EndpointError       our own server cannot be had            exit 5
       EventsLost          done, but something was lost            exit 6
       OwnMistake          we are wrong, whatever you asked for    exit 1
@@ -30,6 +31,7 @@ __all__ = [
     "SessionError",
     "SessionNotFound",
     "StorageError",
+    "StoreAway",
     "UsageError",
     "WsrecError",
 ]
@@ -87,6 +89,10 @@ class FormatTooNew(SessionError):
 
 class StorageError(SessionError):
     """The disk refuses to take or give bytes: full, read-only, or broken."""
+
+
+class StoreAway(StorageError):
+    """Object storage is out of reach, or fails; it may be back at any time."""
 
 
 class EndpointError(WsrecError):

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.scale.proxy import Proxy
+from tests.scale.weed import Weed, weed_program
+
 IS_ASKED_FOR = bool(os.environ.get("WSREC_SCALE"))
 
 
@@ -46,3 +49,27 @@ def spark() -> Iterator[Any]:
     )
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weed]:
+    """SeaweedFS: an object store that speaks S3, as one process."""
+    need("obstore")
+    program = weed_program()
+    if program is None:
+        (pytest.fail if IS_ASKED_FOR else pytest.skip)('weed is missing: "make scale" installs it')
+    with Weed(program, tmp_path_factory.mktemp("weed")) as server:
+        yield server
+
+
+@pytest.fixture
+def library(weed: Weed) -> str:
+    """URL of a library that holds nothing yet."""
+    return weed.new_library()
+
+
+@pytest.fixture
+def proxy(weed: Weed) -> Iterator[Proxy]:
+    """Something before SeaweedFS that counts, and can be switched off."""
+    with Proxy(weed.s3_port) as running:
+        yield running

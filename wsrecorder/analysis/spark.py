@@ -17,6 +17,7 @@ from wsrecorder.analysis.views import VIEWS, needed, view
 from wsrecorder.errors import UsageError
 from wsrecorder.store.library import Library, library_path
 from wsrecorder.store.notes import NoteBook
+from wsrecorder.store.place import local
 from wsrecorder.store.schema import COLUMNS, to_plain_table
 from wsrecorder.store.segment import Segment
 from wsrecorder.store.selection import Selection
@@ -119,7 +120,7 @@ def _sealed(store: Store) -> list[Path]:
     """Return the segments before the first journal."""
     if not isinstance(store, ParquetStore):
         return []
-    return list(_until_journal(store.files().values()))
+    return list(_until_journal(local(path, "Spark") for path in store.files().values()))
 
 
 def _until_journal(paths: Iterable[Path]) -> Iterator[Path]:

@@ -13,9 +13,10 @@ from wsrecorder.cli.options import Json, LibraryOption
 from wsrecorder.cli.output import print_error, print_json, say, show_count, show_number
 from wsrecorder.cli.progress import progress_bar
 from wsrecorder.cli.selecting import find_session
+from wsrecorder.cli.spool_options import Spool, waiting_for
 from wsrecorder.cli.table import printable
 from wsrecorder.errors import UsageError
-from wsrecorder.store.place import Place, label
+from wsrecorder.store.place import ObjectPath, Place, label
 
 if TYPE_CHECKING:
     from wsrecorder.analysis.session import Session
@@ -76,17 +77,26 @@ def recover(
     sessions: _Sessions = None,
     library: LibraryOption = Path("recordings"),
     use_all: _All = False,
+    spool: Spool = None,
     as_json: Json = False,
 ) -> int:
     """Seal what a crash left unsealed, and say what it cost. It removes nothing that it could not read.
 
     With --all, what black boxes held that were killed becomes sessions, too.
+    Of a library in object storage, --all are the sessions that wait in the spool: they are brought there.
 
     Exits 0 when nothing was lost, 6 when the end of a journal was cut off, 4 when nothing could be read.
     """
     from wsrecorder.jobs.recover import recover as run_recover
 
-    exit_code = _recover_rings(library, as_json=as_json) if use_all and not sessions else 0
+    exit_code = 0
+    if use_all and not sessions and isinstance(library, ObjectPath):
+        sessions, use_all = waiting_for(library, spool), False
+        if not sessions:
+            say(f"nothing waits for {library}")
+            return 0
+    elif use_all and not sessions:
+        exit_code = _recover_rings(library, as_json=as_json)
     for session in _chosen(sessions, library, use_all=use_all):
         recovery = run_recover(session.store)
         if as_json:
@@ -97,7 +107,7 @@ def recover(
     return exit_code
 
 
-def _recover_rings(library: Path, *, as_json: bool) -> int:
+def _recover_rings(library: Place, *, as_json: bool) -> int:
     """Make sessions of what killed black boxes have left; return the exit code."""
     from wsrecorder.jobs.snapshot import recover_rings
 

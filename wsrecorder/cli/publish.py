@@ -11,6 +11,7 @@ from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption
 from wsrecorder.cli.output import print_json, say, show_number
 from wsrecorder.errors import UsageError
+from wsrecorder.store.place import Place, local
 
 if TYPE_CHECKING:
     from wsrecorder.store.session import Store
@@ -75,7 +76,7 @@ def publish(
     return 0
 
 
-def _stores(library: Path, references: list[str], *, use_all: bool) -> list[Store]:
+def _stores(library: Place, references: list[str], *, use_all: bool) -> list[Store]:
     from wsrecorder.store.library import DUCKDB_SUFFIX, Library
 
     if use_all == bool(references):
@@ -86,11 +87,11 @@ def _stores(library: Path, references: list[str], *, use_all: bool) -> list[Stor
     return [found.find(reference) for reference in references]
 
 
-def _folder(library: Path) -> Path:
+def _folder(library: Place) -> Path:
     """Return where catalogue and metadata go by default; a session's folder does not begin with a dot."""
     from wsrecorder.store import disk
 
-    folder = library.resolve() / _FOLDER
+    folder = local(library, "a catalogue of its own").resolve() / _FOLDER
     disk.make_directory(folder)
     return folder
 

@@ -40,6 +40,7 @@ from wsrecorder.cli.operating import (
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
 from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
 from wsrecorder.cli.recording import dialect_of, limits_of, max_frame_of
+from wsrecorder.cli.spool_options import Spool, SpoolMax
 from wsrecorder.core.dialect import TS_UNITS
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.recorder import Retry
@@ -96,6 +97,8 @@ def record(
     post: Post = None,
     keep: Keep = None,
     keep_size: KeepSize = None,
+    spool: Spool = None,
+    spool_max: SpoolMax = "10GB",
     type_path: Annotated[str, typer.Option(metavar="PATH", help="Where a message's type is, such as data.e.")] = "type",
     ts_path: Annotated[str, typer.Option(metavar="PATH", help="Where the sender's time stamp is.")] = "ts",
     ts_unit: Annotated[str, typer.Option(help=f"Its unit: {', '.join(TS_UNITS)}.")] = "ms",
@@ -159,6 +162,8 @@ def record(
             stall_s=parse_duration(stall) / 1e9,
             limits=limits_of(rotate, max_events, duration),
             sync=sync,
+            spool=spool,
+            spool_max_bytes=parse_size(spool_max),
             min_free_bytes=parse_size(min_free),
             dialect=dialect_of(type_path, ts_path, ts_unit, heartbeat_type),
             transport=choose_transport(transport),

@@ -47,7 +47,6 @@ from wsrecorder.errors import UsageError
 from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.replay_options import AtEnd, Prime, ReplayOptions, ReplayReport, ReplayState
 from wsrecorder.net.endpoint_options import SlowClient
-from wsrecorder.store.place import Place
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.replay import Replay
@@ -229,7 +228,7 @@ def _checked(match: str | None) -> str | None:
     return match
 
 
-def _find(references: Sequence[str], library: Place) -> list[Store]:
+def _find(references: Sequence[str], library: LibraryOption) -> list[Store]:
     from wsrecorder.store.library import Library
 
     if not references:

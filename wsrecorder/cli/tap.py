@@ -24,9 +24,10 @@ from wsrecorder.cli.operating import (
     metrics_options,
     tell_mishaps,
 )
-from wsrecorder.cli.options import Json, LibraryOption, Quiet
+from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
 from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
 from wsrecorder.cli.recording import dialect_of, limits_of, max_frame_of
+from wsrecorder.cli.spool_options import Spool, SpoolMax
 from wsrecorder.core.dialect import TS_UNITS
 from wsrecorder.jobs.mishaps import Mishaps
 
@@ -75,6 +76,8 @@ def tap(
     sync: Annotated[
         bool, typer.Option("--sync/--no-sync", help="Sync each batch to the disk: a crash loses 100 ms at most.")
     ] = True,
+    spool: Spool = None,
+    spool_max: SpoolMax = "10GB",
     type_path: Annotated[str, typer.Option(metavar="PATH", help="Where a message's type is, such as data.e.")] = "type",
     ts_path: Annotated[str, typer.Option(metavar="PATH", help="Where the sender's time stamp is.")] = "ts",
     ts_unit: Annotated[str, typer.Option(help=f"Its unit: {', '.join(TS_UNITS)}.")] = "ms",
@@ -146,6 +149,8 @@ def tap(
         into=into,
         limits=limits_of(rotate, max_events, duration),
         sync=sync,
+        spool=spool,
+        spool_max_bytes=parse_size(spool_max),
         dialect=dialect_of(type_path, ts_path, ts_unit, heartbeat_type),
         redaction=redaction,
         tool=f"wsrecorder {version('wsrecorder')}",

@@ -21,6 +21,7 @@ from wsrecorder.errors import StorageError, WsrecError
 from wsrecorder.jobs.new_session import Made, Target
 from wsrecorder.jobs.snapshot import write_snapshot
 from wsrecorder.store.manifest import Health, Identity, Manifest, Tally
+from wsrecorder.store.place import local
 from wsrecorder.store.recording import Recording
 from wsrecorder.store.ring import RingFiles
 from wsrecorder.store.schema import RecordBatch
@@ -68,7 +69,7 @@ class BlackBoxSink:
         self._target = target
         self._condition = condition
         self._box = BlackBox(limits)
-        self._files = RingFiles(target.library, identity, sync=sync)
+        self._files = RingFiles(local(target.library, "a black box"), identity, sync=sync)
         self._threads = ThreadPoolExecutor(1, "wsrec-snapshot")
         self._writing: Future[None] | None = None
         self._last: Made | None = None
@@ -77,6 +78,11 @@ class BlackBoxSink:
     @property
     def path(self) -> Path:
         """The folder of the ring."""
+        return self._files.path
+
+    @property
+    def on_disk(self) -> Path:
+        """The same."""
         return self._files.path
 
     @property

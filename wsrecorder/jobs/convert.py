@@ -20,13 +20,13 @@ from wsrecorder.errors import SessionError, UsageError
 from wsrecorder.formats.lines import Lines
 from wsrecorder.formats.registry import Reader, choose_reader, session_name
 from wsrecorder.jobs.export import Exported, ExportOptions, export_session
-from wsrecorder.jobs.new_session import Target, free_id, publish, sink_for
+from wsrecorder.jobs.new_session import Target, free_id, on_disk, publish, sink_for
 from wsrecorder.jobs.placing import Placing
 from wsrecorder.jobs.progress import OnProgress, Progress, unwatched
 from wsrecorder.jobs.staging import staging
 from wsrecorder.store.library import safe_name
 from wsrecorder.store.manifest import Health, Identity, Manifest
-from wsrecorder.store.place import Place, local
+from wsrecorder.store.place import Place
 
 __all__ = [
     "ExportOptions",
@@ -76,7 +76,7 @@ class Imported:
     """
 
     manifest: Manifest
-    path: Path
+    path: Place
     format: str
     notes: tuple[str, ...]
 
@@ -105,7 +105,7 @@ def import_file(options: ImportOptions, on_progress: OnProgress = unwatched) -> 
         placing = Placing(first[0])
         place = Target(library=options.library, into=options.into)
         identity = _identity(options, place, reader.feed, placing.started_ns)
-        with staging(local(options.library, "importing") if options.into is None else options.into.parent) as folder:
+        with staging(on_disk(place)) as folder:
             target, sink = sink_for(place, identity, folder)
             try:
                 for events in chain((first,), batches):
@@ -117,7 +117,7 @@ def import_file(options: ImportOptions, on_progress: OnProgress = unwatched) -> 
             except BaseException:
                 sink.abandon()
                 raise
-            publish(sink.path, target)
+            publish(sink.on_disk, target, manifest)
         return Imported(manifest, target, form.name, (*reader.notes, *placing.notes()))
 
 

@@ -126,7 +126,7 @@ class FeedRecorder:
         self._flush()
         stopper = asyncio.create_task(pass_on(stop, self._stop))
         ticker = asyncio.create_task(self._tick())
-        guard = asyncio.create_task(self._watch_space(self._recording.sink.path))
+        guard = asyncio.create_task(self._watch_space(self._recording.sink.on_disk))
         self._mishaps.watch(guard, "feed", "nobody watches the free space any more")
         error: WsrecError | None = None
         try:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection
-from pathlib import Path
 from typing import Final
 
 from wsrecorder.clock import Clock
 from wsrecorder.core.retention import Limit
 from wsrecorder.errors import SessionError
 from wsrecorder.jobs.prune import plan, prune
+from wsrecorder.store.place import Place
 
 __all__ = ["keep_within", "prune_once"]
 
@@ -21,7 +21,7 @@ _EVERY_NS: Final = 600_000_000_000
 _MIB: Final = 1 << 20
 
 
-async def keep_within(library: Path, names: Collection[str], limit: Limit, clock: Clock) -> None:
+async def keep_within(library: Place, names: Collection[str], limit: Limit, clock: Clock) -> None:
     """Hold the sessions of some names within a limit: now, and every ten minutes until cancelled.
 
     Args:
@@ -36,7 +36,7 @@ async def keep_within(library: Path, names: Collection[str], limit: Limit, clock
         await clock.sleep_until(clock.now_ns() + _EVERY_NS)
 
 
-def prune_once(library: Path, names: Collection[str], limit: Limit, now_ns: int) -> list[str]:
+def prune_once(library: Place, names: Collection[str], limit: Limit, now_ns: int) -> list[str]:
     """Remove what has had its time, log it, and return it; trouble is logged and ends no recording.
 
     Args:

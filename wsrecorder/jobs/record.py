@@ -14,6 +14,9 @@ from wsrecorder.jobs.keeping import keep_within
 from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
 from wsrecorder.jobs.snapshot import snapshot_name
+from wsrecorder.jobs.spooling import begin_bringing_leftovers
+from wsrecorder.store.place import ObjectPath
+from wsrecorder.store.spool import spool_folder
 
 __all__ = ["record_feeds"]
 
@@ -44,6 +47,8 @@ async def record_feeds(
     if on_started is not None:
         with mishaps.contain("panel", "recording goes on"):
             on_started(recorders)
+    for spool in {spool_folder(entry.spool) for entry in options if isinstance(entry.library, ObjectPath)}:
+        begin_bringing_leftovers(spool)
     keepers = [asyncio.create_task(task) for task in _keepers(options, keeping, clock)]
     for keeper in keepers:
         mishaps.watch(keeper, "retention", "nothing more is removed, recording goes on")

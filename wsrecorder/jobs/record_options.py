@@ -47,6 +47,8 @@ class RecordOptions:
         stall_s: Silence after which the connection counts as lost, seconds; 0 is never.
         limits: When batches and segments are complete, and when the recording is.
         sync: Whether each batch is synced to the disk.
+        spool: Where sessions wait that go to object storage; None is the usual place.
+        spool_max_bytes: How much may wait there, bytes; a spool that holds more is like a full disk.
         min_free_bytes: What must stay free on the disk: before less is, the session is sealed. 0 lets it fill.
         dialect: How envelopes are read.
         transport: ``websockets`` or ``picows``.
@@ -68,6 +70,8 @@ class RecordOptions:
     stall_s: float = 90.0
     limits: Limits = field(default_factory=Limits)
     sync: bool = True
+    spool: Path | None = None
+    spool_max_bytes: int = 10 * 10**9
     min_free_bytes: int = 0
     dialect: Dialect = ENGINE
     transport: str = "websockets"
@@ -110,7 +114,7 @@ class Outcome:
     """
 
     manifest: Manifest | None
-    path: Path | None
+    path: Place | None
     error: WsrecError | None
     snapshots: tuple[Made, ...] | None = None
 
@@ -144,7 +148,7 @@ class FeedState:
     reconnects: int
     gaps: int
     types: dict[str, int]
-    path: Path | None
+    path: Place | None
     ring: RingFill | None = None
     snapshots: int = 0
     snapshots_failed: int = 0

@@ -22,10 +22,12 @@ from wsrecorder.store.duckdb_file import DuckDbStore, DuckDbWriter
 from wsrecorder.store.journal import JournalInfo, check_journal
 from wsrecorder.store.lock import SessionLock
 from wsrecorder.store.manifest import MANIFEST_NAME, Manifest
-from wsrecorder.store.place import local
+from wsrecorder.store.place import ObjectPath, local
 from wsrecorder.store.sealer import seal_journal
 from wsrecorder.store.segment import Segment, SegmentInfo, check_segment
 from wsrecorder.store.session import EVENTS_FOLDER, JOURNAL_SUFFIX, SEGMENT_SUFFIX, ParquetStore, Store
+from wsrecorder.store.spool import destination_of, leave_spool
+from wsrecorder.store.upload import bring_session
 
 __all__ = ["Cut", "Recovery", "recover"]
 
@@ -98,6 +100,9 @@ def recover(store: Store) -> Recovery:
     if isinstance(store, ParquetStore):
         folder = local(store.path, "recovering a session")
         with SessionLock(folder):
+            place = destination_of(folder)
+            if place is not None:
+                return _recover_spooled(folder, place)
             return _Folder(store, folder).recover()
     assert isinstance(store, DuckDbStore)
     if not duckdb_log.log_of(store.path).exists() and (manifest := store.stored_manifest()).sealed:
@@ -142,7 +147,8 @@ class _Held:
 class _Folder:
     """Recovers a session of segments and journals: look at all of it, judge, then act."""
 
-    def __init__(self, store: ParquetStore, folder: Path) -> None:
+    def __init__(self, store: ParquetStore, folder: Path, *, is_spooled: bool = False) -> None:
+        self._is_spooled = is_spooled
         self._store = store
         self._folder = folder
         self._events = folder / EVENTS_FOLDER
@@ -192,6 +198,8 @@ class _Folder:
                     entry.segment = check_segment(segment)
             except SegmentDamaged:
                 entry.is_segment_damaged = True
+        elif self._is_spooled and entry.journal is None:
+            entry.segment = listed  # it has gone ahead to where it belongs, where it was looked at
         return entry
 
     def _refuse_unreadable(self, held: list[_Held]) -> None:
@@ -265,6 +273,29 @@ class _Folder:
 
     def _journal(self, number: int) -> Path:
         return self._events / f"{number:06d}{JOURNAL_SUFFIX}"
+
+
+def _recover_spooled(folder: Path, place: ObjectPath) -> Recovery:
+    """Seal a session that waits in a spool, and bring it to where it belongs; it leaves the spool then."""
+    store = ParquetStore(folder)
+    try:
+        known = store.stored_manifest()
+    except SessionError:
+        known = None
+    if known is None:
+        # Without one it is not known what is there already; that which is published says it.
+        disk.replace_atomically(folder / MANIFEST_NAME, (place / MANIFEST_NAME).read_bytes())
+    recovery = _Folder(store, folder, is_spooled=True).recover()
+    if not recovery.lost:
+        manifest = store.stored_manifest()
+        assert manifest is not None
+        bring_session(folder, manifest, place)
+        for cut in recovery.cut:  # it is no part of the session any more, and nobody is to lose it for that
+            disk.publish(folder / EVENTS_FOLDER / cut.kept_as, folder.with_name(f"{folder.name}-{cut.kept_as}"))
+        leave_spool(folder)
+        recovery.cut = [msgspec.structs.replace(cut, kept_as=f"{folder.name}-{cut.kept_as}") for cut in recovery.cut]
+    recovery.path = str(place)
+    return recovery
 
 
 def _seal(manifest: Manifest) -> Manifest:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import platform
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,9 +21,10 @@ from wsrecorder.jobs.record_options import BlackBoxOptions, Outcome, RecordOptio
 from wsrecorder.jobs.recover import recover
 from wsrecorder.jobs.snapshot import recover_rings
 from wsrecorder.jobs.space import refuse_full_disk
+from wsrecorder.jobs.spooling import begin_spooled, predecessor_there, refuse_full_spool
 from wsrecorder.store.library import Library, new_id, open_store
 from wsrecorder.store.manifest import Health, Identity, Manifest
-from wsrecorder.store.place import local
+from wsrecorder.store.place import ObjectPath, local
 from wsrecorder.store.recording import Recording
 from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
 
@@ -53,17 +55,21 @@ def begin_recording(
         WsrecError: It cannot be made.
     """
     name = options.session_name
-    refuse_full_disk(
-        local(options.library, "recording") if options.into is None else options.into, options.min_free_bytes
-    )
+    library = options.library if options.into is None else None
+    on_disk = options.into or options.library
+    if isinstance(library, ObjectPath):
+        on_disk = refuse_full_spool(options)
+    assert isinstance(on_disk, Path)
+    refuse_full_disk(on_disk, options.min_free_bytes)
     url, continues = options.feed.shown_url, None
+    session_id, path = new_id(name, started_ns), on_disk
     if options.black_box is not None:
-        session_id, path = new_id(name, started_ns), options.library
-    elif options.into is None:
-        continues = Library(options.library).predecessor(name, url)
-        session_id, path = Library(options.library).create(name, started_ns)
-    else:
-        session_id, path = new_id(name, started_ns), options.into
+        path = local(options.library, "a black box")
+    elif isinstance(library, ObjectPath):
+        continues = predecessor_there(library, name, url)
+    elif library is not None:
+        continues = Library(library).predecessor(name, url)
+        session_id, path = Library(library).create(name, started_ns)
     identity = Identity(
         id=session_id,
         name=name,
@@ -82,18 +88,19 @@ def begin_recording(
     sink: Sink
     if options.black_box is not None:
         sink = _black_box(options, options.black_box, identity)
-        path = sink.path
-    elif options.into is None:
+    elif isinstance(library, ObjectPath):
+        sink = begin_spooled(options, library, identity)
+    elif library is not None:
         sink = ParquetSink(path, identity, options.limits, sync=options.sync)
     else:
         sink = DuckDbSink(path, identity)
-    _LOG.info("%s: recording into %s", url, path, extra={"feed": url, "session": identity.id})
+    _LOG.info("%s: recording into %s", url, sink.path, extra={"feed": url, "session": sink.manifest.identity.id})
     return Recording(sink, EnvelopeReader(options.dialect), on_drained, now_ns, redactor, on_unread)
 
 
 def _black_box(options: RecordOptions, wanted: BlackBoxOptions, identity: Identity) -> BlackBoxSink:
     """Make the ring of a black box, after what one of that name left when it was killed has become sessions."""
-    for recovered in recover_rings(options.library, options.tool, identity.name):
+    for recovered in recover_rings(local(options.library, "a black box"), options.tool, identity.name):
         for made in recovered.made:
             _LOG.warning(
                 "%s: a black box was killed; what it held is in %s", identity.feed, made.path,
@@ -126,10 +133,10 @@ async def seal_recording(recording: Recording, health: Health, error: WsrecError
         if is_ours and (recovered := await asyncio.to_thread(_recovered, recording)) is not None:
             error.hint = "what was recorded until then is sealed; the log has a traceback, please report it"
             return Outcome(recovered, sink.path, error)
-        if not isinstance(sink, BlackBoxSink):
-            error.hint = f'{error.hint}; then "wsrec recover {sink.path}" seals what was recorded'
-        elif not sink.failed:
+        if isinstance(sink, BlackBoxSink) and not sink.failed:
             error.hint = f'{error.hint}; then "wsrec recover --all" makes a session of what the ring holds'
+        elif not isinstance(sink, BlackBoxSink) and "wsrec recover" not in error.hint:
+            error.hint = f'{error.hint}; then "wsrec recover {sink.on_disk}" seals what was recorded'
         error.hint = error.hint.removeprefix("; then ")
         manifest = sink.manifest
         manifest.count(sink.tally)  # which is what was written, whether or not any seal knows of it
@@ -140,12 +147,11 @@ async def seal_recording(recording: Recording, health: Health, error: WsrecError
 
 def _recovered(recording: Recording) -> Manifest | None:
     """Seal what is on the disk, as after a crash: nothing in memory can be relied on; return None if that fails too."""
-    path = recording.sink.path
+    path = recording.sink.on_disk
     try:
         recording.sink.abandon()
-        store = open_store(path)
-        recover(store)
-        return open_store(path).manifest()
+        recover(open_store(path))
+        return open_store(recording.sink.path).manifest()
     except Exception:  # the error that brought us here is the one to be told
         _LOG.warning("%s could not be sealed", path, exc_info=True)
         return None

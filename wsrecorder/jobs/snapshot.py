@@ -20,6 +20,7 @@ from wsrecorder.store.library import safe_name
 from wsrecorder.store.lock import SessionLock
 from wsrecorder.store.manifest import BlackBoxTrigger, Identity
 from wsrecorder.store.moving import between, moved, numbered
+from wsrecorder.store.place import Place, local
 from wsrecorder.store.ring import left_rings, remove_ring, ring_journals
 from wsrecorder.store.session import EVENTS_FOLDER
 
@@ -99,7 +100,7 @@ class RingRecovery:
         }  # fmt: skip
 
 
-def recover_rings(library: Path, tool: str, name: str | None = None) -> Iterator[RingRecovery]:
+def recover_rings(library: Place, tool: str, name: str | None = None) -> Iterator[RingRecovery]:
     """Make sessions of what killed black boxes have left in a library, and remove their rings.
 
     Args:
@@ -137,7 +138,7 @@ def _recover(ring: Path, target: Target, recorded: Identity, found: list[tuple[P
         recovery.made.append(made)
         for path, info in stretch:
             if info.cut_bytes:
-                kept = made.path / EVENTS_FOLDER / f"{path.name}.cut"
+                kept = local(made.path, "a black box") / EVENTS_FOLDER / f"{path.name}.cut"
                 disk.publish(path, kept)
                 recovery.kept.append(kept)
                 recovery.cut_bytes += info.cut_bytes

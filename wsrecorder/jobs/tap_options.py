@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from wsrecorder.core.credentials import redact_url
 from wsrecorder.core.distribution import Distribution
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
 from wsrecorder.net.tap_options import TapOptions
+from wsrecorder.store.place import Place
 
 __all__ = ["TapClient", "TapJobOptions", "TapOptions", "TapState", "TapSummary"]
 
@@ -78,7 +78,7 @@ class TapState:
     added: Distribution
     gaps: int
     types: dict[str, int]
-    path: Path | None
+    path: Place | None
 
     @property
     def shown_url(self) -> str:

@@ -18,7 +18,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from wsrecorder.errors import StorageError, UsageError
+from wsrecorder.errors import StorageError, StoreAway, UsageError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -237,7 +237,8 @@ class Objects:
                 raise FileNotFoundError(2, "there is no such object", place) from exc
             if re.search("status code: 40[13]", str(exc)):
                 raise StorageError(f"{place} may not be used: {_said(exc)}", hint=self._credentials) from exc
-            raise StorageError(
+            kind = StorageError if re.search("status code: 4", str(exc)) else StoreAway
+            raise kind(
                 f"cannot use {place}: {_said(exc)}", hint=f"is the store up and within reach? {self._credentials}"
             ) from exc
 

@@ -19,6 +19,7 @@ from wsrecorder.store import disk
 from wsrecorder.store.journal import JournalWriter
 from wsrecorder.store.lock import SessionLock, is_locked
 from wsrecorder.store.manifest import Identity
+from wsrecorder.store.place import ObjectPath, Place
 from wsrecorder.store.session import JOURNAL_SUFFIX
 
 __all__ = ["RingFiles", "left_rings", "remove_ring", "ring_journals"]
@@ -133,12 +134,14 @@ def remove_ring(ring: Path) -> None:
         shutil.rmtree(ring)
 
 
-def left_rings(library: Path) -> list[Path]:
-    """Return the rings of a library that nobody writes: what recorders that were killed have left.
+def left_rings(library: Place) -> list[Path]:
+    """Return the rings of a library that nobody writes: what recorders that were killed have left; on a disk alone.
 
     Raises:
         StorageError: The library cannot be read.
     """
+    if isinstance(library, ObjectPath):
+        return []
     found = (library / name for name in disk.list_names(library) if name.startswith(_PREFIX))
     return [path for path in found if path.is_dir() and not path.is_symlink() and not is_locked(path)]
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from wsrecorder.errors import OwnMistake, StorageError, WsrecError
 from wsrecorder.store import disk
@@ -59,9 +62,14 @@ class Sealer:
         path: The session's folder.
         manifest: Told of each segment, and written with it.
         metadata: For the segments' footers.
+        on_sealed: Told the manifest after each seal, on this thread; nobody changes it any more.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, metadata: dict[str, str]) -> None:
+    def __init__(
+        self, path: Path, manifest: Manifest, metadata: dict[str, str],
+        on_sealed: Callable[[Manifest], None] = lambda manifest: None,
+    ) -> None:  # fmt: skip
+        self._on_sealed = on_sealed
         self.segment_bytes = 0
         self.refusal: StorageError | None = None
         self._put_bytes = 0  # written by those who put alone, as the next one by the sealer alone
@@ -171,6 +179,7 @@ class Sealer:
         disk.remove(sealing.path)
         self.segment_bytes += sealing.info.size_bytes
         self._sealed_bytes += sealing.journal_bytes
+        self._on_sealed(msgspec.structs.replace(manifest, segments=[*manifest.segments]))
 
 
 def seal_journal(path: Path, metadata: dict[str, str], *, rows: int) -> SegmentInfo:

@@ -13,6 +13,7 @@ until it is done the open journal grows, whatever its size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from wsrecorder.store.duckdb_file import DuckDbWriter
 from wsrecorder.store.journal import JournalWriter
 from wsrecorder.store.lock import SessionLock
 from wsrecorder.store.manifest import MANIFEST_NAME, Health, Identity, Manifest, Tally
+from wsrecorder.store.place import Place
 from wsrecorder.store.sealer import Sealer, Sealing
 from wsrecorder.store.session import EVENTS_FOLDER, JOURNAL_SUFFIX
 
@@ -38,8 +40,13 @@ class Sink(Protocol):
     manifest: Manifest
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Where the session is kept."""
+        ...
+
+    @property
+    def on_disk(self) -> Path:
+        """What of this machine's disk it writes to."""
         ...
 
     @property
@@ -78,13 +85,17 @@ class ParquetSink:
         identity: What the session is.
         limits: When a journal is sealed.
         sync: Whether each batch is synced to the disk.
+        on_sealed: Told the manifest whenever a segment was sealed, on the sealer's thread; nobody changes it any more.
 
     Raises:
         SessionError: Another writer is there, or a session is.
         StorageError: The disk refuses.
     """
 
-    def __init__(self, path: Path, identity: Identity, limits: Limits, *, sync: bool = True) -> None:
+    def __init__(
+        self, path: Path, identity: Identity, limits: Limits, *, sync: bool = True,
+        on_sealed: Callable[[Manifest], None] = lambda manifest: None,
+    ) -> None:  # fmt: skip
         self.path = path
         self.tally = Tally()
         self.manifest = Manifest(identity=identity)
@@ -102,7 +113,12 @@ class ParquetSink:
         except BaseException:
             self._lock.release()
             raise
-        self._sealer = Sealer(path, self.manifest, self._metadata)
+        self._sealer = Sealer(path, self.manifest, self._metadata, on_sealed)
+
+    @property
+    def on_disk(self) -> Path:
+        """The session's folder."""
+        return self.path
 
     @property
     def size_bytes(self) -> int:
@@ -232,6 +248,11 @@ class DuckDbSink:
     @property
     def path(self) -> Path:
         """Where the session is kept."""
+        return self._writer.path
+
+    @property
+    def on_disk(self) -> Path:
+        """The file."""
         return self._writer.path
 
     @property

@@ -7,14 +7,47 @@ whose answer was lost, or before a crash: that is no error, so that everything h
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
-from wsrecorder.errors import StorageError
+from wsrecorder.errors import SegmentDamaged, StorageError
+from wsrecorder.store import disk
 from wsrecorder.store.manifest import MANIFEST_NAME, Manifest
 from wsrecorder.store.place import ObjectPath
 from wsrecorder.store.segment import SegmentInfo
 from wsrecorder.store.session import EVENTS_FOLDER
 
-__all__ = ["ManifestThere", "bring_segment"]
+__all__ = ["ManifestThere", "bring_segment", "bring_session"]
+
+
+def bring_session(folder: Path, manifest: Manifest, place: ObjectPath) -> None:
+    """Bring a sealed session to where it belongs: segments first, then its manifest.
+
+    Args:
+        folder: Where it is on the disk; segments that are not there any more must be where they belong.
+        manifest: Names all of them.
+        place: Where it belongs.
+
+    Raises:
+        StorageError: The store refuses or is away, or another session is there.
+        SegmentDamaged: A segment is in neither place.
+    """
+    for info in manifest.segments:
+        path = folder / EVENTS_FOLDER / info.name
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            there = place / EVENTS_FOLDER / info.name
+            found = there.objects.head(there.key)
+            if found is None or found.size_bytes != info.size_bytes:
+                raise SegmentDamaged(
+                    f"{path} is missing, and {there} is not what it was", hint="restore it from a copy"
+                ) from None
+        except OSError:
+            with disk.storage_errors(path):
+                raise
+        else:
+            bring_segment(content, info, place)
+    ManifestThere(place).replace(manifest)
 
 
 def bring_segment(content: bytes, info: SegmentInfo, place: ObjectPath) -> None:

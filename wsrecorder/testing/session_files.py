@@ -9,6 +9,7 @@ from wsrecorder.core.dialect import Dialect
 from wsrecorder.errors import SessionNotFound
 from wsrecorder.jobs.convert import ImportOptions, import_file
 from wsrecorder.store.library import DUCKDB_SUFFIX, open_store
+from wsrecorder.store.place import local
 from wsrecorder.store.session import Store
 
 __all__ = ["SessionFiles", "find_file"]
@@ -60,5 +61,5 @@ class SessionFiles:
         key = (path.resolve(), status.st_mtime_ns, status.st_size, format, dialect)
         if key not in self._imported:
             options = ImportOptions(file=path, format=format, library=self._make_folder(), dialect=dialect)
-            self._imported[key] = import_file(options).path
+            self._imported[key] = local(import_file(options).path, "a test")
         return open_store(self._imported[key])

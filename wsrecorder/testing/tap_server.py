@@ -13,6 +13,7 @@ from wsrecorder.jobs.record_options import RecordOptions
 from wsrecorder.jobs.tap import TapJob
 from wsrecorder.jobs.tap_options import TapJobOptions, TapOptions, TapSummary
 from wsrecorder.net.transport import FeedOptions
+from wsrecorder.store.place import local
 from wsrecorder.testing.loop_thread import LoopThread
 
 __all__ = ["TapServer"]
@@ -80,4 +81,8 @@ class TapServer:
             self._thread.close()
         if outcome.error is not None:
             raise outcome.error
-        return outcome.path if outcome.manifest is not None and outcome.manifest.messages else None
+        return (
+            local(outcome.path, "a cassette")
+            if outcome.path is not None and outcome.manifest is not None and outcome.manifest.messages
+            else None
+        )
