@@ -10,6 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import msgspec
+
 from torture.finding import Finding, markdown
 from torture.page import write_page
 
@@ -29,6 +31,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, action="append", help="what everything is drawn from; repeat for more runs")
     parser.add_argument("--effort", type=float, default=1.0, help="share of the whole that is done, such as 0.05")
     parser.add_argument("--only", action="append", choices=_PARTS, help="one part; repeatable")
+    parser.add_argument("--keep", type=Path, help="folder of what was found: a part that is there is not run again")
     parser.add_argument("--write", action="store_true", help="write docs/reliability.md from what came out")
     arguments = parser.parse_args()
     runs: dict[int, list[Finding]] = {}
@@ -36,7 +39,7 @@ def main() -> int:
         print(f"seed {seed}", flush=True)
         runs[seed] = []
         for name in arguments.only or _PARTS:
-            runs[seed] += _findings(name, seed, arguments.effort)
+            runs[seed] += _kept(name, seed, arguments.effort, arguments.keep)
     print(markdown(runs))
     if arguments.write:
         write_page(runs)
@@ -44,6 +47,18 @@ def main() -> int:
     for finding in broken:
         print(f"broken: {finding.promise}: {finding.figure}: {finding.detail}", file=sys.stderr)
     return bool(broken)
+
+
+def _kept(name: str, seed: int, effort: float, folder: Path | None) -> list[Finding]:
+    """Return what a part finds; from a folder, where an earlier run has put it."""
+    if folder is None:
+        return _findings(name, seed, effort)
+    path = folder / f"{name}-{seed}-{effort:g}.json"
+    if not path.exists():
+        findings = _findings(name, seed, effort)
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode(findings))
+    return msgspec.json.decode(path.read_bytes(), type=list[Finding])
 
 
 def _findings(name: str, seed: int, effort: float) -> list[Finding]:
