@@ -71,11 +71,12 @@ class DuckDbWriter:
                     hint="name a new file with --into, or move this one away",
                 )
         with _storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            disk.make_folders(path.parent)
             self._connection = duckdb.connect(path, config=_WRITER_CONFIG)
             self._connection.execute(_CREATE_EVENTS)
             self._connection.execute(_CREATE_SESSION)
             self._store_manifest()
+            self._log_inode = disk.sync_name(log_of(path))
 
     @classmethod
     def reopen(cls, path: Path) -> DuckDbWriter:
@@ -117,6 +118,7 @@ class DuckDbWriter:
         """
         with _storage_errors(self.path, _REFUSALS):
             self._connection.execute("INSERT INTO events SELECT * FROM batch")
+            self._log_inode = disk.sync_name(log_of(self.path), self._log_inode)
 
     def resume(self) -> int:
         """Open the file anew after an append that failed, and return how many events it holds.
