@@ -19,6 +19,7 @@ _PARTS: tuple[str, ...] = (
     "soak",
     "clients",
     "killed",
+    "power",
     "feed",
     "disk",
 )
