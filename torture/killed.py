@@ -147,8 +147,8 @@ def _judged(kept: list[Kept]) -> Iterator[Finding]:
     is_kept = worst.own_ms <= _INTERVAL_NS / 1e6
     yield Finding(
         "a killed recorder loses no more than one sync interval, 100 ms",
-        "the same kills under load: age of the oldest frame sent and not kept, by the feed's clock; by how much a bare "
-        "loop of wake, write and sync was held up by the machine in that time, measured beside, is taken off",
+        "the same kills under load: age of the oldest frame sent and not kept, by the feed's clock; two bare syncs "
+        "of a page and what its threads waited for a processor in that time, measured beside, are taken off",
         f"oldest {worst.own_ms:.0f} ms, median {median_ms:.0f} ms of {len(bounded)} kills; while DuckDB folds 16 MiB "
         f"of log into its file, {beside_ms:.0f} ms",
         is_kept,
