@@ -338,9 +338,11 @@ def test_the_names_of_file_and_log_are_synced_whenever_they_are_new(
     assert synced == [True]
     writer.append(batch(10))
     assert synced == [True]
-    writer._connection.execute("CHECKPOINT")  # as it does by itself when the log has 16 MiB
+    writer._connection.execute("SET wal_autocheckpoint = '1KB'")  # folds the log in, as it does when it has 16 MiB
     writer.append(batch(10, 10))
-    assert synced == [True, True]
-    writer.append(batch(10, 20))
-    assert synced == [True, True]
+    assert synced == [True, False]
+    writer._connection.execute("SET wal_autocheckpoint = '16MB'")
+    for first in (20, 30):
+        writer.append(batch(10, first))
+        assert synced == [True, False, True]
     writer.close()
