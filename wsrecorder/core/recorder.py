@@ -102,6 +102,11 @@ class Recorder:
         self._begin()
 
     @property
+    def is_open(self) -> bool:
+        """Whether a connection is open."""
+        return self._is_open
+
+    @property
     def messages(self) -> int:
         """Frames recorded so far."""
         return self._taken + len(self._payloads) - len(self._batch.marks)

@@ -201,7 +201,12 @@ class FeedRecorder:
 
     async def _connect(self) -> Link:
         self._stalled: Closed | None = None
-        link = await connect_feed(self.options.feed, self, self.options.transport)
+        try:
+            link = await connect_feed(self.options.feed, self, self.options.transport)
+        except FeedError as exc:
+            if self._recorder.is_open:  # it was, and the time for it was over before anybody could take note
+                self._recorder.closed(self._now_ns(), code=1006, reason="", cause=exc.message)
+            raise
         for text in self.options.send:
             payload = text.encode()
             link.send(payload, Opcode.TEXT)
