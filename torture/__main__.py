@@ -22,6 +22,7 @@ _PARTS: tuple[str, ...] = (
     "power",
     "feed",
     "disk",
+    "clock",
 )
 """The modules of this folder with a ``findings``, in the order in which they run."""
 

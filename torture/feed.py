@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from torture.finding import Finding
+from torture.hostile_clients import Disturbed, disturb_endpoint, disturb_tap
 from torture.hostile_feed import STALL_S, HostileFeed, LeapClock, draw_case, draw_first
 from torture.hostile_frames import MAX_FRAME_BYTES
 from torture.hostile_record import broken_by
@@ -60,10 +61,12 @@ def findings(seed: int, effort: float, folder: Path) -> list[Finding]:
         folder: Where sessions may be put.
     """
     cases = max(1, round(_CASES * effort))
-    logging.getLogger("wsrecorder").setLevel(logging.CRITICAL)  # each case would have something to say
+    for name in ("wsrecorder", "websockets"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # each case would have something to say
     with PeakMemory() as memory, asyncio.Runner(loop_factory=loop_factory()) as runner:
         total = runner.run(_record_all(seed, cases, folder))
-    return _told(total, memory.growth_bytes)
+        disturbed = runner.run(_disturb_all(seed, max(1, cases // 10), folder))
+    return [*_told(total, memory.growth_bytes), disturbed]
 
 
 def _told(total: _Total, growth_bytes: int) -> list[Finding]:
@@ -91,6 +94,20 @@ def _told(total: _Total, growth_bytes: int) -> list[Finding]:
             growth_bytes <= _MOST_GROWTH_BYTES,
         ),
     ]
+
+
+async def _disturb_all(seed: int, cases: int, folder: Path) -> Finding:
+    """Let hostile clients at an endpoint and at a tap, half and half."""
+    disturbed = Disturbed()
+    await disturb_endpoint(seed, max(1, cases // 2), disturbed)
+    await disturb_tap(seed, max(1, cases // 2), disturbed, folder / "tap")
+    return Finding(
+        "Hostile clients disturb nobody else, neither at an endpoint nor at a tap",
+        f"{disturbed.cases:,} hostile connections beside well-behaved ones, and a hostile server behind the tap",
+        f"{disturbed.heard:,} messages heard by the others, whole and in order; {len(disturbed.broken)} things wrong",
+        not disturbed.broken,
+        "; ".join(disturbed.broken[:3]),
+    )
 
 
 async def _record_all(seed: int, cases: int, folder: Path) -> _Total:
