@@ -207,8 +207,7 @@ class FeedRecorder:
             if self._recorder.is_open:  # it was, and the time for it was over before anybody could take note
                 self._recorder.closed(self._now_ns(), code=1006, reason="", cause=exc.message)
             raise
-        for text in self.options.send:
-            payload = text.encode()
+        for payload in map(str.encode, self.options.send):
             link.send(payload, Opcode.TEXT)
             self._recorder.sent(payload, Opcode.TEXT, self._now_ns())
         return link
