@@ -35,6 +35,9 @@ _LANES_AT_ONCE: Final = 32
 _MOST_GROWTH_BYTES: Final = 768 << 20
 """Of 32 recorders at work, with messages up to 2 MiB; one bomb inflated would be a GiB."""
 
+_OPEN_TIMEOUT_S: Final = 4.0
+"""What a mute server costs; a good one on a busy machine must have it, too."""
+
 _TRANSPORTS: Final = ("websockets", "picows")
 
 
@@ -131,7 +134,7 @@ async def _record(
         async with HostileFeed(seed, numbers, clock, stop.set) as feed:
             options = RecordOptions(
                 feed=FeedOptions(
-                    f"ws://127.0.0.1:{feed.port}/ws/", max_frame_bytes=MAX_FRAME_BYTES, open_timeout_s=1.0
+                    f"ws://127.0.0.1:{feed.port}/ws/", max_frame_bytes=MAX_FRAME_BYTES, open_timeout_s=_OPEN_TIMEOUT_S
                 ),
                 library=folder,
                 name="hostile",

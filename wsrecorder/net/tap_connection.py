@@ -302,9 +302,8 @@ class TapConnection:
 
     def _lost(self, side: Side, exc: Exception | None) -> None:
         """End the other side as this one ended."""
-        for timer in (*self._timers.values(), self._call):
-            if timer is not None:
-                timer.cancel()
+        for wait in filter(None, (*self._timers.values(), self._call)):
+            wait.cancel()
         other = side.other
         assert other is not None
         if self.tunnel is not None:
