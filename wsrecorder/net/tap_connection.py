@@ -91,8 +91,7 @@ class TapConnection:
         self._early = b""  # what the client sent beyond its request
         self._request: HttpHead | None = None
         self._is_half_open = False
-        self._call: asyncio.Task[None] | None = None
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._waits: dict[str, asyncio.TimerHandle | asyncio.Task[None]] = {}  # ended with the connection
         self.tunnel: TapTunnel | None = None
         self.refused: int | None = None
         self.client = self._side(self._client_connected, self._take_request)
@@ -121,7 +120,7 @@ class TapConnection:
 
     def _client_connected(self) -> None:
         limit_s = self._options.access.handshake_timeout_s
-        self._timers["request"] = asyncio.get_running_loop().call_later(limit_s, self._give_up_on_request)
+        self._waits["request"] = asyncio.get_running_loop().call_later(limit_s, self._give_up_on_request)
         self._on_connected(self)
 
     def _give_up_on_request(self) -> None:
@@ -149,7 +148,7 @@ class TapConnection:
             return
         self._state = Stage.CALLING
         self.client.hold(Hold.OTHER_IS_AWAY)
-        self._call = asyncio.get_running_loop().create_task(self._call_server())
+        self._waits["call"] = asyncio.get_running_loop().create_task(self._call_server())
 
     def _admit(self, request: HttpHead) -> bool:
         """Return whether a request may go on to the server; one that may not is answered."""
@@ -199,7 +198,7 @@ class TapConnection:
             return
         self._state = Stage.ANSWERED
         limit_s = self._options.open_timeout_s
-        self._timers["answer"] = asyncio.get_running_loop().call_later(limit_s, self._give_up_on_answer)
+        self._waits["answer"] = asyncio.get_running_loop().call_later(limit_s, self._give_up_on_answer)
         self.server.transport.write(forwarded(self._request, self._options).encode())
         if not self._request.is_upgrade:
             self._go_plain()
@@ -291,7 +290,7 @@ class TapConnection:
 
     def _linger(self) -> None:
         """Close both sides when one has been half open for long, but not while anything still waits to be taken."""
-        self._timers["linger"] = asyncio.get_running_loop().call_later(_LINGER_S, self._end_lingering)
+        self._waits["linger"] = asyncio.get_running_loop().call_later(_LINGER_S, self._end_lingering)
 
     def _end_lingering(self) -> None:
         if self.client.waiting_bytes or self.server.waiting_bytes:
@@ -302,7 +301,7 @@ class TapConnection:
 
     def _lost(self, side: Side, exc: Exception | None) -> None:
         """End the other side as this one ended."""
-        for wait in filter(None, (*self._timers.values(), self._call)):
+        for wait in self._waits.values():
             wait.cancel()
         other = side.other
         assert other is not None
