@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.scale.nats_cluster import NatsCluster, nats_program
 from tests.scale.proxy import Proxy
 from tests.scale.weed import Weed, weed_program
 
@@ -73,3 +74,14 @@ def proxy(weed: Weed) -> Iterator[Proxy]:
     """Something before SeaweedFS that counts, and can be switched off."""
     with Proxy(weed.s3_port) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def jetstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]:
+    """Three nats-servers with JetStream, one cluster."""
+    need("nats")
+    program = nats_program()
+    if program is None:
+        (pytest.fail if IS_ASKED_FOR else pytest.skip)('nats-server is missing: "make scale" installs it')
+    with NatsCluster(program, tmp_path_factory.mktemp("nats")) as cluster:
+        yield cluster

@@ -41,10 +41,10 @@ from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
 from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
 from wsrecorder.cli.recording import dialect_of, limits_of, max_frame_of
 from wsrecorder.cli.spool_options import Spool, SpoolMax
+from wsrecorder.cli.stream_options import KeepSpool, Replicas, destination_of
 from wsrecorder.core.dialect import TS_UNITS
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.recorder import Retry
-from wsrecorder.errors import UsageError
 from wsrecorder.jobs.mishaps import Mishaps
 
 if TYPE_CHECKING:
@@ -62,7 +62,10 @@ def record(
     library: LibraryOption = Path("recordings"),
     name: Annotated[str | None, typer.Option(help="Name of the session; by default the host's.")] = None,
     into: Annotated[
-        Path | None, typer.Option(metavar="NAME.duckdb", help="Record into a new DuckDB file instead of Parquet.")
+        str | None,
+        typer.Option(
+            metavar="NAME.duckdb|nats://HOST/STREAM", help="Record into a new DuckDB file, or into a JetStream stream."
+        ),
     ] = None,
     duration: Annotated[str | None, typer.Option(metavar="TIME", help="Stop after this long, such as 10m.")] = None,
     max_events: Annotated[int | None, typer.Option(min=1, help="Stop after this many frames.")] = None,
@@ -99,6 +102,8 @@ def record(
     keep_size: KeepSize = None,
     spool: Spool = None,
     spool_max: SpoolMax = "10GB",
+    replicas: Replicas = 1,
+    keep_spool: KeepSpool = False,
     type_path: Annotated[str, typer.Option(metavar="PATH", help="Where a message's type is, such as data.e.")] = "type",
     ts_path: Annotated[str, typer.Option(metavar="PATH", help="Where the sender's time stamp is.")] = "ts",
     ts_unit: Annotated[str, typer.Option(help=f"Its unit: {', '.join(TS_UNITS)}.")] = "ms",
@@ -132,8 +137,7 @@ def record(
     from wsrecorder.jobs.record_options import RecordOptions
     from wsrecorder.net.transport import FeedOptions, choose_transport
 
-    if into is not None and len(urls) > 1:
-        raise UsageError(f"--into takes one URL, found {len(urls)}", hint="record each URL into a file of its own")
+    file, stream = destination_of(into, len(urls), replicas, keep_spool=keep_spool)
     black_box = black_box_of(snapshot, trigger, pre, post)
     keeping = keeping_of(keep, keep_size)
     upstream = upstream_options.upstream_of(
@@ -156,7 +160,8 @@ def record(
             ),
             library=library,
             name=name,
-            into=into,
+            into=file,
+            stream=stream,
             send=texts,
             retry=Retry(parse_duration(reconnect) / 1e9, parse_duration(reconnect_max) / 1e9),
             stall_s=parse_duration(stall) / 1e9,

@@ -10,6 +10,7 @@ from wsrecorder.core.black_box import BoxLimits, RingFill
 from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.recorder import Limits, Retry
 from wsrecorder.core.redaction_rules import RedactionRules
+from wsrecorder.core.stream_address import StreamAddress
 from wsrecorder.errors import UsageError, WsrecError
 from wsrecorder.jobs.new_session import Made
 from wsrecorder.net.transport import FeedOptions
@@ -17,7 +18,7 @@ from wsrecorder.store.library import DUCKDB_SUFFIX, safe_name
 from wsrecorder.store.manifest import Manifest
 from wsrecorder.store.place import Place
 
-__all__ = ["BlackBoxOptions", "FeedState", "Outcome", "RecordOptions"]
+__all__ = ["BlackBoxOptions", "FeedState", "Outcome", "RecordOptions", "StreamOptions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,31 @@ class BlackBoxOptions:
     trigger: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """A stream to record into.
+
+    Attributes:
+        address: Where it is.
+        replicas: How many copies a new one has.
+        keeps_spool: Whether what was published stays on the disk, too.
+
+    Raises:
+        UsageError: The address names a session, too.
+    """
+
+    address: StreamAddress
+    replicas: int = 1
+    keeps_spool: bool = False
+
+    def __post_init__(self) -> None:
+        if self.address.session is not None:
+            raise UsageError(
+                f"{self.address} names a session, and a recording makes a new one",
+                hint=f"leave out /{self.address.session}; --name names it",
+            )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordOptions:
     """What to record and how.
@@ -42,12 +68,13 @@ class RecordOptions:
         library: Folder of sessions, for Parquet sessions.
         name: A word for people; None takes the host's name.
         into: A new DuckDB file to record into instead, or None.
+        stream: A stream to record into instead, or None.
         send: Text frames to send after each connect; nothing else is ever sent.
         retry: When to reconnect.
         stall_s: Silence after which the connection counts as lost, seconds; 0 is never.
         limits: When batches and segments are complete, and when the recording is.
         sync: Whether each batch is synced to the disk.
-        spool: Where sessions wait that go to object storage; None is the usual place.
+        spool: Where sessions wait that go to object storage or a stream; None is the usual place.
         spool_max_bytes: How much may wait there, bytes; a spool that holds more is like a full disk.
         min_free_bytes: What must stay free on the disk: before less is, the session is sealed. 0 lets it fill.
         dialect: How envelopes are read.
@@ -65,6 +92,7 @@ class RecordOptions:
     library: Place = Path("recordings")
     name: str | None = None
     into: Path | None = None
+    stream: StreamOptions | None = None
     send: tuple[str, ...] = ()
     retry: Retry = field(default_factory=Retry)
     stall_s: float = 90.0
@@ -86,7 +114,7 @@ class RecordOptions:
                 f"{self.into} is no name of a DuckDB session", hint=f"name it {self.into.name}{DUCKDB_SUFFIX}"
             )
 
-        if self.into is not None and self.black_box is not None:
+        if (self.into is not None or self.stream is not None) and self.black_box is not None:
             raise UsageError(
                 "--snapshot and --into exclude each other: a black box writes any number of sessions",
                 hint="leave out --into; --library says where they go",

@@ -27,6 +27,7 @@ from wsrecorder.store.manifest import Health, Identity, Manifest
 from wsrecorder.store.place import ObjectPath, local
 from wsrecorder.store.recording import Recording
 from wsrecorder.store.sink import DuckDbSink, ParquetSink, Sink
+from wsrecorder.store.spool import spool_folder
 
 __all__ = ["begin_recording", "seal_recording"]
 
@@ -55,8 +56,8 @@ def begin_recording(
         WsrecError: It cannot be made.
     """
     name = options.session_name
-    library = options.library if options.into is None else None
-    on_disk = options.into or options.library
+    library = options.library if options.into is None and options.stream is None else None
+    on_disk = options.into or (spool_folder(options.spool) if options.stream else options.library)
     if isinstance(library, ObjectPath):
         on_disk = refuse_full_spool(options)
     assert isinstance(on_disk, Path)
@@ -90,6 +91,10 @@ def begin_recording(
         sink = _black_box(options, options.black_box, identity)
     elif isinstance(library, ObjectPath):
         sink = begin_spooled(options, library, identity)
+    elif options.stream is not None:
+        from wsrecorder.jobs.log_sink import begin_published  # nats-py: an extra, and a tenth of a second
+
+        sink = begin_published(options, options.stream, identity)
     elif library is not None:
         sink = ParquetSink(path, identity, options.limits, sync=options.sync)
     else:

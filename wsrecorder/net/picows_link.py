@@ -59,20 +59,11 @@ class _Told(logging.LoggerAdapter[logging.Logger]):
 
     Attributes:
         on_error: Called with each.
-        is_given_up: Nobody waits for the connection any more.
     """
 
     def __init__(self) -> None:
         super().__init__(_LOGGER, {})
         self.on_error: Callable[[], None] | None = None
-        self.link: PicowsLink | None = None
-        self.is_given_up = False
-
-    def give_up(self) -> None:
-        """Hear no more of the connection, and cut it."""
-        self.is_given_up = True
-        if self.link is not None:
-            self.link.give_up()
 
     def error(self, *args: object, **options: object) -> None:
         """Take word of an error."""
@@ -104,7 +95,6 @@ class PicowsLink(WSListener):
         self._is_over = False
         self._is_broken = False
         told.on_error = self._stop_reading
-        told.link = self
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Take the transport; called by picows."""
@@ -141,12 +131,6 @@ class PicowsLink(WSListener):
         """
         self._is_over = True
         self._on_frame = _ignore
-
-    def give_up(self) -> None:
-        """Cut a connection that came too late."""
-        self._read_no_more()
-        if hasattr(self, "_transport"):
-            self.abort()
 
     def _stop_reading(self) -> None:
         """Read nothing more from the socket: picows has found an error, and would go on behind it for 10 ms.
@@ -275,8 +259,6 @@ async def open_link(options: FeedOptions, receiver: Receiver) -> PicowsLink:
     told = _Told()
 
     def link_to(request: picows.WSUpgradeRequest, response: picows.WSUpgradeResponse) -> PicowsLink:
-        if told.is_given_up:
-            raise picows.WSError("the time for connecting is over")
         _check_agreed(options, response)
         return PicowsLink(options, receiver, response, told)
 
@@ -298,7 +280,6 @@ async def open_link(options: FeedOptions, receiver: Receiver) -> PicowsLink:
                 logger_name=told,
             )
     except (TimeoutError, OSError, ValueError, picows.WSError) as exc:
-        told.give_up()  # picows leaves the connection open when it is cancelled, and goes on with it
         response = getattr(exc, "response", None)
         status = None if response is None else int(response.status)
         # One that was 101 and no good says for itself what was wrong with it.

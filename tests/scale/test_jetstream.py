@@ -1,0 +1,189 @@
+"""A stream of a cluster of three as the log: nothing lost, nothing doubled, whatever is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.programs import Program, wsrec
+from tests.scale.nats_cluster import NatsCluster
+from wsrecorder.core.event import Event
+from wsrecorder.core.log_batches import LogBatches
+from wsrecorder.core.log_message import MESSAGE_ID, session_of
+from wsrecorder.store.library import Library
+from wsrecorder.store.schema import iter_events
+from wsrecorder.store.selection import Selection
+
+pytestmark = [pytest.mark.scale, pytest.mark.timeout(180), pytest.mark.filterwarnings("default")]
+
+STREAM = "EVENTS"
+
+
+@pytest.fixture
+def address(jetstream: NatsCluster) -> Iterator[str]:
+    """Where a stream can be made; it is gone afterwards."""
+    yield jetstream.address(STREAM)
+
+    async def drop(client: Any) -> None:
+        for info in await client.jetstream()._jsm.streams_info():
+            await client.jetstream()._jsm.delete_stream(info.config.name)
+
+    jetstream.ask(drop)
+
+
+@asynccontextmanager
+async def feed(folder: Path, rate: int, seed: int = 1) -> AsyncIterator[str]:
+    async with wsrec("simulate", "--port", "0", "--rate", str(rate), "--seed", str(seed), cwd=folder) as program:
+        yield await program.url()
+
+
+@asynccontextmanager
+async def recorder(url: str, address: str, folder: Path, *more: str, name: str = "engine") -> AsyncIterator[Program]:
+    """Record into the stream; the spool is kept, so that both can be compared."""
+    arguments = ["record", url, "--name", name, "--into", address, "--replicas", "3", "--spool", folder / "spool"]
+    async with wsrec(*arguments, "--keep-spool", *more, cwd=folder) as program:
+        yield program
+
+
+def spooled(folder: Path) -> dict[str, list[Event]]:
+    """Return the events of each session on the recorder's own disk: what ought to be in the stream."""
+    stores = Library(folder / "spool" / f"nats-{STREAM}").stores()
+    return {
+        store.identity().id: [event for rows in store.batches(Selection()) for event in iter_events(rows)]
+        for store in stores
+    }
+
+
+def raw(cluster: NatsCluster, subject: str = "wsrec.>") -> list[Any]:
+    """Return the messages of a subject, as a plain consumer gets them."""
+
+    async def read(client: Any) -> list[Any]:
+        subscription = await client.jetstream().subscribe(subject, stream=STREAM, ordered_consumer=True)
+        held: list[Any] = []
+        while not held or held[-1].metadata.num_pending:
+            held.append(await subscription.next_msg(10))
+        return held
+
+    found: list[Any] = cluster.ask(read)
+    return found
+
+
+def streamed(cluster: NatsCluster) -> dict[str, list[Event]]:
+    """Return the events of each session in the stream, and see that no message is there twice."""
+    batches: dict[str, LogBatches] = defaultdict(lambda: LogBatches(0))
+    events: dict[str, list[Event]] = {}
+    ids: set[str] = set()
+    for message in raw(cluster):
+        assert message.headers[MESSAGE_ID] not in ids, "a message is there twice"
+        ids.add(message.headers[MESSAGE_ID])
+        session = session_of(message.headers)
+        complete = batches[session].add(message.headers, message.data, message.metadata.sequence.stream)
+        events.setdefault(session, []).extend(complete)
+    return events
+
+
+async def test_the_stream_holds_what_was_recorded_event_for_event(
+    jetstream: NatsCluster, address: str, tmp_path: Path
+) -> None:
+    async with feed(tmp_path, 1_000) as url, recorder(url, address, tmp_path, "--duration", "3s") as program:
+        code, _, said = await program.ended()
+    assert code == 0, said
+    found = await asyncio.to_thread(streamed, jetstream)
+    assert found == spooled(tmp_path)
+    assert len(next(iter(found.values()))) > 2_000
+
+
+async def test_a_plain_consumer_filters_by_type_and_gets_its_order(
+    jetstream: NatsCluster, address: str, tmp_path: Path
+) -> None:
+    async with feed(tmp_path, 1_000) as url, recorder(url, address, tmp_path, "--duration", "2s") as program:
+        assert (await program.ended())[0] == 0
+    messages = await asyncio.to_thread(raw, jetstream, "wsrec.engine.ORDER_UPDATE")
+    frames = []
+    for message in messages:
+        sizes = [int(size) for size in message.headers.get("Wsrec-Sizes", str(len(message.data))).split(",")]
+        start = 0
+        for size in sizes:
+            frames.append(message.data[start : start + size].decode())
+            start += size
+    (events,) = spooled(tmp_path).values()
+    assert frames == [event.text for event in events if event.type == "ORDER_UPDATE"]
+
+
+async def test_a_killed_leader_loses_nothing_and_doubles_nothing(
+    jetstream: NatsCluster, address: str, tmp_path: Path
+) -> None:
+    async with feed(tmp_path, 3_000) as url, recorder(url, address, tmp_path, "--duration", "14s") as program:
+        await program.says("recording into")
+        await asyncio.sleep(3)
+        killed = await asyncio.to_thread(jetstream.leader, STREAM)
+        await asyncio.to_thread(jetstream.kill, killed)
+        await asyncio.sleep(6)
+        jetstream.start(killed)
+        code, _, said = await program.ended()
+    assert code == 0, said
+    await asyncio.to_thread(jetstream.wait_until_ready)
+    assert await asyncio.to_thread(streamed, jetstream) == spooled(tmp_path)
+
+
+async def test_servers_that_are_away_are_waited_for(jetstream: NatsCluster, address: str, tmp_path: Path) -> None:
+    async with feed(tmp_path, 1_000) as url, recorder(url, address, tmp_path) as program:
+        await program.says("recording into")
+        await asyncio.sleep(2)
+        await asyncio.to_thread(jetstream.stop)
+        await program.says("events wait in")
+        for number in range(3):
+            jetstream.start(number)
+        await asyncio.to_thread(jetstream.wait_until_ready)
+        await program.says("takes events again")
+        program.signal(signal.SIGINT)
+        code, _, said = await program.ended()
+    assert code == 0, said
+    assert await asyncio.to_thread(streamed, jetstream) == spooled(tmp_path)
+
+
+async def test_what_a_killed_recorder_has_left_is_published_by_the_next(
+    jetstream: NatsCluster, address: str, tmp_path: Path
+) -> None:
+    async with feed(tmp_path, 3_000) as url:
+        async with recorder(url, address, tmp_path) as program:
+            await program.says("recording into")
+            await asyncio.sleep(1.5)
+            program.signal(signal.SIGKILL)
+            await program.ended()
+        async with recorder(url, address, tmp_path, "--duration", "1s") as program:
+            code, _, said = await program.ended()
+    assert code == 0, said
+    found = await asyncio.to_thread(streamed, jetstream)
+    assert len(found) == 2
+    assert found == spooled(tmp_path)
+
+
+async def test_an_address_without_a_server_is_told_and_its_password_is_not(tmp_path: Path) -> None:
+    async with feed(tmp_path, 100) as url:
+        nobody = "nats://me:secret@127.0.0.1:1/EVENTS"
+        async with recorder(url, nobody, tmp_path, "--max-events", "20") as program:
+            code, _, said = await program.ended()
+    assert code == 4
+    assert "events are not in the stream yet" in said
+    assert "secret" not in said
+    (events,) = spooled(tmp_path).values()
+    assert len(events) >= 20
+
+
+async def test_a_stream_of_other_subjects_is_refused(jetstream: NatsCluster, address: str, tmp_path: Path) -> None:
+    jetstream_of = lambda client: client.jetstream()._jsm  # noqa: E731
+    await asyncio.to_thread(
+        jetstream.ask, lambda client: jetstream_of(client).add_stream(name=STREAM, subjects=["orders.>"])
+    )
+    async with feed(tmp_path, 100) as url, recorder(url, address, tmp_path) as program:
+        code, _, said = await program.ended()
+    assert code == 3
+    assert "takes orders.>, expected wsrec.>" in said

@@ -1,0 +1,154 @@
+"""A recording that goes into a stream: journal and segments on a spool, published as they are written."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from wsrecorder.errors import StorageError, StoreAway, UsageError
+from wsrecorder.jobs.log_publisher import LogPublisher, check_stream
+from wsrecorder.jobs.log_session import LogSession
+from wsrecorder.jobs.record_options import RecordOptions, StreamOptions
+from wsrecorder.store import disk
+from wsrecorder.store.library import new_id
+from wsrecorder.store.manifest import Health, Identity, Manifest
+from wsrecorder.store.removal import remove_session
+from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore
+from wsrecorder.store.sink import ParquetSink
+from wsrecorder.store.spool import spool_folder, spooled_bytes
+
+__all__ = ["LogSink", "begin_published", "stream_spool"]
+
+_LOG: Final = logging.getLogger("wsrecorder.record")
+
+_PATIENCE_S: Final = 20.0
+_LOOK_EVERY_NS: Final = 1_000_000_000
+
+
+class LogSink:
+    """Writes a session into a folder of the spool, and publishes it from there.
+
+    Args:
+        folder: The session's folder in the spool, with its folder of events.
+        identity: What the session is.
+        options: What to record and how.
+        stream: Where it goes.
+
+    Raises:
+        SessionError: Another writer is there, or a session is.
+        StorageError: The disk refuses.
+    """
+
+    def __init__(self, folder: Path, identity: Identity, options: RecordOptions, stream: StreamOptions) -> None:
+        self.path = Path(stream.address.stream) / identity.id
+        self.on_disk = folder
+        self._options = options
+        self._stream = stream
+        self._sink = ParquetSink(folder, identity, options.limits, sync=options.sync)
+        self.tally = self._sink.tally
+        self.manifest = self._sink.manifest
+        self._session = LogSession(ParquetStore(folder), self.manifest)
+        self._publisher = LogPublisher(stream.address, stream.replicas, self._session, keeps_spool=stream.keeps_spool)
+        self._looked_ns: int | None = None
+        self._warned_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes written so far, whether they are still on the disk or not."""
+        return self._sink.size_bytes
+
+    @property
+    def trouble(self) -> StorageError | None:
+        """What keeps the disk from sealing what was appended; None while nothing does."""
+        return self._sink.trouble
+
+    def append(self, batch: Any) -> None:
+        """Keep a batch of `SCHEMA`, in order; it is safe when the call returns, the stream being away or not.
+
+        Raises:
+            StorageError: The spool is full, or the disk refuses; all batches before are safe, nothing of this one is
+                kept, and it may be appended again.
+        """
+        now_ns = batch.column("elapsed_ns")[-1].as_py()
+        if self._looked_ns is None or now_ns - self._looked_ns >= _LOOK_EVERY_NS:
+            self._look()
+            self._looked_ns = now_ns
+        first_seq = self.tally.events
+        self._sink.append(batch)
+        self._session.offer(first_seq, batch)
+
+    def _look(self) -> None:
+        """Look how full the spool is; warn at half, and whenever it has grown by a tenth after that."""
+        spool, most = self.on_disk.parent, self._options.spool_max_bytes
+        held = spooled_bytes(spool)
+        if held >= most and not self._stream.keeps_spool:
+            raise StorageError(
+                f"the spool {spool} holds {held / 1e9:.2f} GB, and --spool-max allows {most / 1e9:.2f}",
+                hint="see that the stream is back: what waits is published, and the recording goes on",
+            )
+        if held >= max(most // 2, self._warned_bytes + most // 10):
+            self._warned_bytes = held
+            _LOG.warning(
+                "the spool %s holds %.2f GB that are not in the stream yet; at %.2f GB nothing more is taken",
+                spool, held / 1e9, most / 1e9,
+            )  # fmt: skip
+
+    def close(self, health: Health) -> Manifest:
+        """Seal what is left, publish it, and let go of the spool.
+
+        Raises:
+            StorageError: The disk refuses; or the stream is away, and what is not there yet waits in the spool.
+        """
+        try:
+            manifest = self._sink.close(health)
+        except BaseException:
+            self._publisher.finish(0.1)
+            raise
+        self._session.end(manifest)
+        error = self._publisher.finish(_PATIENCE_S)
+        if error is not None:
+            raise StoreAway(
+                f"{self._session.waiting:,} of {manifest.events:,} events are not in the stream yet: {error.message}",
+                hint=f"they wait in {self.on_disk}; the next recording of that name into the stream sends them first",
+            )
+        if not self._stream.keeps_spool:
+            remove_session(self.on_disk)
+        return manifest
+
+    def abandon(self) -> None:
+        """Let go after an error: what is on the disk stays there, the next recording publishes it."""
+        self._sink.abandon()
+        self._publisher.finish(0.1)
+
+
+def stream_spool(options: RecordOptions, stream: StreamOptions) -> Path:
+    """Return the folder in which sessions wait that are on their way to a stream."""
+    return spool_folder(options.spool) / f"nats-{stream.address.stream}"
+
+
+def begin_published(options: RecordOptions, stream: StreamOptions, identity: Identity) -> LogSink:
+    """Return what a recording is written into.
+
+    Args:
+        options: What to record and how.
+        stream: Where it goes.
+        identity: What the session is; its id is made here, of its beginning and its name.
+
+    Raises:
+        FeedError: The stream is none to publish into.
+        StorageError: The disk refuses.
+    """
+    check_stream(stream.address, stream.replicas)
+    spool, stem = stream_spool(options, stream), new_id(identity.name, identity.started_ns)
+    for number in range(1, 10_000):
+        identity = msgspec.structs.replace(identity, id=stem if number == 1 else f"{stem}-{number}")
+        try:
+            disk.make_directory(spool / identity.id, exist_ok=False)
+        except FileExistsError:
+            continue
+        disk.make_directory(spool / identity.id / EVENTS_FOLDER)
+        return LogSink(spool / identity.id, identity, options, stream)
+    raise UsageError(f"there are 10,000 sessions {stem}", hint="choose another --name")
