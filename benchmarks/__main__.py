@@ -10,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks import analysing, console, controlling, converting, recording, replaying, tapping
+from benchmarks import analysing, console, controlling, converting, objects, recording, replaying, tapping
 from benchmarks.figure import Figure, markdown
 
 _PARTS = (recording, replaying, controlling, tapping, converting, analysing, console)
-_PARTS_ON_ENGINES: tuple[ModuleType, ...] = ()
+_PARTS_ON_ENGINES: tuple[ModuleType, ...] = (objects,)
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 _TEXT = """# Benchmarks

@@ -49,7 +49,7 @@ def rendered(page: Path, *, live: bool = False) -> str:
     with tempfile.TemporaryDirectory(prefix="wsrec-docs-") as folder:
         make_library(Path(folder) / "recordings")
         for block in (_BLOCK, _LIVE) if live else (_BLOCK,):
-            content = block.sub(lambda found: _run_block(found[0], Path(folder)), content)
+            content = block.sub(lambda found: run_block(found[0], Path(folder)), content)
     return content
 
 
@@ -62,7 +62,8 @@ def _view_section(described: View) -> str:
     )
 
 
-def _run_block(block: str, folder: Path) -> str:
+def run_block(block: str, folder: Path) -> str:
+    """Return a block with what its commands print now, run one after the other in a folder."""
     commands = re.findall(r"^\$ (.*(?:\n> .*)*)$", block, re.MULTILINE)
     return "".join(f"$ {command}\n{_run(command.replace(chr(10) + '> ', chr(10)), folder)}" for command in commands)
 

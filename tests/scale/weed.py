@@ -13,7 +13,7 @@ import urllib.request
 from itertools import count
 from pathlib import Path
 
-KEY, SECRET, BUCKET = "wsrec-test-key", "wsrec-test-secret", "wsrec-test"
+KEY, SECRET = "wsrec-test-key", "wsrec-test-secret"
 _STARTS_WITHIN_S = 60.0
 _LIBRARIES = count()
 
@@ -33,9 +33,11 @@ class Weed:
     Args:
         program: Where ``weed`` is.
         folder: Where it keeps everything.
+        bucket: The one bucket that there is.
     """
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, bucket: str = "wsrec-test") -> None:
+        self.bucket = bucket
         self._program = program
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -96,7 +98,7 @@ class Weed:
 
         All are in one bucket: of each, SeaweedFS keeps volumes of its own, and it has few.
         """
-        return f"s3://{BUCKET}/library-{next(_LIBRARIES)}"
+        return f"s3://{self.bucket}/library-{next(_LIBRARIES)}"
 
     def _put_something(self) -> None:
         """Make the bucket: one that is not there comes into being with its first object."""
@@ -104,7 +106,7 @@ class Weed:
         from obstore.store import S3Store
 
         store = S3Store(
-            BUCKET, endpoint=self.url, access_key_id=KEY, secret_access_key=SECRET, region="us-east-1",
+            self.bucket, endpoint=self.url, access_key_id=KEY, secret_access_key=SECRET, region="us-east-1",
             client_options={"allow_http": True},
         )  # fmt: skip
         obstore.put(store, ".made", b"")

@@ -319,5 +319,10 @@ def _said(exc: Exception) -> str:
     told = re.search(r"<Code>(\w+)</Code>\s*<Message>([^<]*)", text)
     if told is not None:
         return f"{told[1]}, {told[2]}".rstrip(" .,")
+    tried = re.search(
+        r"Error performing \w+ (\w+://[^/\s]+)\S* in [^,\s]+(?:, after (\d+) retries,.*?)?\s+- (.+)", text
+    )
+    if tried is not None:
+        return re.sub(r"\?\S*", "", f"{tried[1]}: {tried[3]}")[:300] + (f", {tried[2]} retries" if tried[2] else "")
     first = text.splitlines() or [type(exc).__name__]
     return re.sub(r"\?\S*", "", first[0])[:300]
