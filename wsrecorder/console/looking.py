@@ -23,7 +23,7 @@ from wsrecorder.core.event import from_epoch_ns
 from wsrecorder.core.moment import format_duration
 from wsrecorder.errors import SessionError
 from wsrecorder.jobs.export import ExportOptions, export_session
-from wsrecorder.store.library import Library, open_store
+from wsrecorder.store.library import Library
 from wsrecorder.store.notes import Note, NoteBook
 
 __all__ = ["LookingRoutes"]
@@ -70,7 +70,7 @@ class LookingRoutes:
 
         def read() -> list[dict[str, Any]]:
             library = self._scene.library
-            stores = [] if library is None else map(open_store, reversed(Library(library).paths()))
+            stores = [] if library is None else reversed(list(Library(library).stores()))
             return [short for store in stores if (short := _in_short(Session(store))) is not None]
 
         return answer(await self._slow_workers.do(read))

@@ -191,9 +191,13 @@ class Library:
         return None
 
     def stores(self) -> Iterator[Store]:
-        """Yield its sessions, oldest first."""
+        """Yield its sessions, oldest first; in object storage those that are just being removed are left out."""
         for path in self.paths():
-            yield open_store(path)
+            try:
+                yield open_store(path)
+            except SessionNotFound:
+                if not isinstance(path, ObjectPath):
+                    raise
 
 
 def _is_session(path: Path) -> bool:
