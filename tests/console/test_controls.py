@@ -129,6 +129,7 @@ async def test_a_seek_leads_to_each_kind_of_place(asked: dict[str, Any], reached
         ("pause", {"colour": 1}),
         ("faults", {"faults": ["drop=200%"]}),
         ("faults", {"faults": "drop=1%"}),
+        ("faults", {"faults": ["\ud800"]}),
         ("faults", {}),
         ("clients/1/disconnect", {"code": 1006}),
         ("clients/1/disconnect", {"reason": "x" * 200}),
@@ -154,6 +155,10 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(path: str, asked: d
         (b'{"speed": "fast"}', "speed: Input should be a valid number, or: Input should be 'max'"),
         (b"{", "the request: JSON decode error"),
         (b"{}", "speed: Field required"),
+        (
+            b'{"speed": 1, "playback": "\\ud800"}',
+            "playback: Input should be text, found half of a surrogate pair",
+        ),
     ],
 )
 async def test_what_is_wrong_is_said_in_words_of_the_request(body: bytes, said: str, tmp_path: Path) -> None:

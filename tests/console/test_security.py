@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,33 @@ async def test_what_changes_something_must_come_as_json(kind: str, tmp_path: Pat
 async def test_a_body_has_a_limit(tmp_path: Path) -> None:
     async with console_of(stores(tmp_path)) as asker:
         assert (await asker.post("/api/notes", {"text": "x" * 70_000})).status == 413
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        (b"GET /", b"x" * 1_000),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", b"x" * 1_000),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"x: " + b"x" * 995 + b"\r\n"),
+    ],
+)
+async def test_a_head_has_a_limit(begin: bytes, piece: bytes, tmp_path: Path) -> None:
+    async with console_of(stores(tmp_path)) as asker:
+        await asker.get("/api/state")  # what answers is loaded now
+        reader, writer = await asyncio.open_connection(asker.host, asker.port)
+        writer.write(begin)
+        for _ in range(1_000):  # far more than any buffer between us takes
+            if reader.at_eof() or writer.is_closing():
+                break
+            writer.write(piece)
+            try:
+                await writer.drain()
+            except ConnectionError:
+                break
+        with suppress(ConnectionError):  # it may have closed while more was on its way
+            assert (await reader.read()).startswith(b"HTTP/1.1 400")
+        writer.close()
+        assert (await asker.get("/api/state")).status == 200
 
 
 async def test_without_the_token_nothing_is_shown(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from wsrecorder.console.workers import Busy
 from wsrecorder.errors import EndpointError, SessionNotFound, UsageError, WsrecError
 
-__all__ = ["Refusal", "answer", "explain_errors"]
+__all__ = ["Refusal", "answer", "explain_errors", "explained", "mistaken"]
 
 _JSON: Final = "application/json"
 
@@ -41,7 +41,7 @@ def explain_errors(app: FastAPI, on_mishap: Callable[[Exception], None]) -> None
 
     async def on_mistake(request: Request, exc: Exception) -> Response:
         on_mishap(exc)
-        return answer({"message": "the console failed at this", "hint": "the log says how; please report it"}, 500)
+        return mistaken()
 
     app.add_exception_handler(WsrecError, _on_own)
     app.add_exception_handler(HTTPException, _on_http)
@@ -49,9 +49,19 @@ def explain_errors(app: FastAPI, on_mishap: Callable[[Exception], None]) -> None
     app.add_exception_handler(Exception, on_mistake)
 
 
+def explained(exc: WsrecError) -> Response:
+    """Return what is answered to whom this error is about."""
+    return answer({"message": exc.message, "hint": exc.hint}, _status(exc))
+
+
+def mistaken() -> Response:
+    """Return what is answered after an error of our own making."""
+    return answer({"message": "the console failed at this", "hint": "the log says how; please report it"}, 500)
+
+
 async def _on_own(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, WsrecError)
-    return answer({"message": exc.message, "hint": exc.hint}, _status(exc))
+    return explained(exc)
 
 
 def _status(exc: WsrecError) -> int:

@@ -18,6 +18,7 @@ from wsrecorder.console.looking import LookingRoutes
 from wsrecorder.console.pages import serve_pages
 from wsrecorder.console.scene import Scene
 from wsrecorder.console.schemas import Problem, StateFacts
+from wsrecorder.console.shortcut import Shortcut
 from wsrecorder.console.state import StateReader
 from wsrecorder.console.stream import StateStream
 from wsrecorder.console.workers import Workers
@@ -35,7 +36,8 @@ class Application:
     """What answers requests.
 
     Attributes:
-        app: It, as ASGI has it.
+        app: It, as FastAPI has it: every route, and what describes it.
+        entry: Where requests come in, as ASGI has it.
         stream: The state, pushed.
 
     Args:
@@ -60,13 +62,18 @@ class Application:
             responses={400: {"model": Problem}},
         )  # fmt: skip
         self.app.openapi_version = "3.0.3"  # the newest that the bundled page of /docs reads
-        explain_errors(self.app, partial(scene.mishaps.note, "console", consequence="one request is answered with 500"))
+        on_mishap = partial(scene.mishaps.note, "console", consequence="one request is answered with 500")
+        explain_errors(self.app, on_mishap)
         self._events = EventRoutes(scene, self._workers)
         self._looks = LookingRoutes(scene, self._workers, self._slow_workers)
         controls = ControlRoutes(scene, states, self.stream)
         for router in (self._state_routes(), controls.router, self._events.router, self._looks.router):
             self.app.include_router(router)
         serve_pages(self.app)
+        self.entry = Shortcut(self.app, on_mishap)
+        self.entry.question("/api/state", self.state)
+        for path, control in controls.verbs.items():
+            self.entry.control(path, control)
 
     def close(self) -> None:
         """End the streams and what is being looked for."""

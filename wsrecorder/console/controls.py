@@ -44,6 +44,9 @@ _LONGEST_REASON: Final = 123  # bytes, in a close frame (RFC 6455, section 5.5)
 class ControlRoutes:
     """Controls a replay.
 
+    Attributes:
+        verbs: The controls of a playback, by their paths.
+
     Args:
         scene: With the replay; without one every control is refused.
         states: How playbacks stand.
@@ -57,9 +60,11 @@ class ControlRoutes:
         self._closing: set[asyncio.Task[None]] = set()
         self.router = APIRouter()
         refused: dict[int | str, dict[str, Any]] = {409: {"model": Problem, "description": "Nothing is played"}}
-        for verb in (self.pause, self.resume, self.restart, self.seek, self.step, self.burst, self.speed, self.loop):
+        verbs = (self.pause, self.resume, self.restart, self.seek, self.step, self.burst, self.speed, self.loop)
+        self.verbs = {f"/api/{verb.__name__}": verb for verb in verbs}
+        for path, verb in self.verbs.items():
             self.router.add_api_route(
-                f"/api/{verb.__name__}", verb, methods=["POST"], tags=["controls"],
+                path, verb, methods=["POST"], tags=["controls"],
                 responses={200: {"model": PlaybackFacts}, **refused},
             )  # fmt: skip
         for path, route, method, model in (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 __all__ = [
     "MOST_NS",
@@ -41,6 +42,15 @@ _Ns = Annotated[int, Field(ge=0, le=MOST_NS, description="ns since the session b
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @field_validator("*")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        """Refuse what JSON can hold and no answer could repeat: half of a surrogate pair."""
+        for text in value if isinstance(value, list) else (value,):
+            if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise PydanticCustomError("half_pair", "Input should be text, found half of a surrogate pair")
+        return value
 
 
 class Control(_Request):

@@ -14,6 +14,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from wsrecorder.console.http import http_protocol
 from wsrecorder.console.options import ConsoleOptions
 from wsrecorder.console.scene import Scene
 from wsrecorder.console.security import Guard, Hosts
@@ -146,9 +147,10 @@ class Console:
             library_log.handlers[:] = [logging.NullHandler()]
             library_log.propagate = False
         config = uvicorn.Config(
-            Guard(application.app, hosts, self.token),
-            ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False, server_header=False,
-            date_header=False, limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=_GRACE_S,
+            Guard(application.entry, hosts, self.token),
+            http=http_protocol(), ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False,
+            server_header=False, date_header=False, limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=_GRACE_S,
         )  # fmt: skip
         config.load()
         config.ssl = self._tls
