@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import time
 from pathlib import Path
@@ -99,6 +100,23 @@ async def call_at(count: int, interval_s: float) -> None:
         await asyncio.sleep(1)
 
 
+def answer() -> None:
+    """Answer each request of HTTP at once, whatever it asks, one connection after the other."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        print(server.getsockname()[1], flush=True)
+        while True:
+            connection, _ = server.accept()
+            with connection:
+                head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
+                _, _, length = head.lower().partition(b"content-length:")
+                while len(body) < int(length.split(b"\r\n")[0] or 0):
+                    body += connection.recv(65_536)
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                    b"Content-Length: 2\r\nConnection: close\r\n\r\n{}"
+                )
+
+
 if __name__ == "__main__":
     verb, *arguments = sys.argv[1:]
     match verb:
@@ -111,5 +129,7 @@ if __name__ == "__main__":
                 runner.run(receive(arguments[0]))
         case "broadcast":
             asyncio.run(broadcast(int(arguments[0]), int(arguments[1])))
+        case "answer":
+            answer()
         case "call_at":
             asyncio.run(call_at(int(arguments[0]), float(arguments[1])))
