@@ -65,6 +65,18 @@ async def test_an_address_that_is_not_ours_is_an_error(tmp_path: Path) -> None:
     assert "--console-host" in refused.value.hint
 
 
+@pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("127.0.0.1", "127.0.0.1")])
+async def test_where_it_says_it_is_can_be_opened(host: str, shown: str, tmp_path: Path) -> None:
+    try:
+        async with console_of(stores(tmp_path), host=host, token="a-token-of-tests") as asker:
+            assert asker.console.url == f"http://{shown}:{asker.port}"
+            assert (await asker.get("/", token="a-token-of-tests")).status == 303
+    except EndpointError:
+        if host != "::":
+            raise
+        pytest.skip("no IPv6 on this machine")
+
+
 async def test_the_port_is_free_again_afterwards(tmp_path: Path) -> None:
     found = stores(tmp_path)
     async with console_of(found) as asker:

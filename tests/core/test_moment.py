@@ -15,6 +15,7 @@ from wsrecorder.core.moment import (
     format_duration,
     parse_duration,
     parse_moment,
+    readable_duration,
     resolve_moment,
     resolve_window,
 )
@@ -70,6 +71,33 @@ def test_a_formatted_duration_reads_back_as_itself(duration_ns: int) -> None:
 )
 def test_a_duration_is_formatted_as_people_write_it(duration_ns: int, text: str) -> None:
     assert format_duration(duration_ns) == text
+
+
+@pytest.mark.parametrize(
+    ("duration_ns", "down", "up"),
+    [
+        (10_957_123_057, "10s957ms", "10s958ms"),
+        (90 * S, "1m30s", "1m30s"),
+        (S, "1s", "1s"),
+        (S + 1, "1s", "1s1ms"),
+        (123_456, "123us456ns", "123us456ns"),
+        (0, "0s", "0s"),
+    ],
+)
+def test_in_messages_a_duration_is_given_to_the_ms(duration_ns: int, down: str, up: str) -> None:
+    assert readable_duration(duration_ns) == down
+    assert readable_duration(duration_ns, is_up=True) == up
+
+
+@given(st.integers(-(2**62), 2**62))
+def test_a_duration_in_a_message_lies_on_the_side_that_was_asked_for(duration_ns: int) -> None:
+    down, up = (readable_duration(duration_ns, is_up=is_up) for is_up in (False, True))
+    assert _exact(down) <= duration_ns <= _exact(up)
+    assert _exact(up) - _exact(down) <= 1_000_000
+
+
+def _exact(text: str) -> int:
+    return -parse_duration(text[1:]) if text.startswith("-") else parse_duration(text)
 
 
 @pytest.mark.parametrize(

@@ -31,13 +31,15 @@ __all__ = ["Console"]
 _MOST_CONNECTIONS: Final = 256
 _GRACE_S: Final = 2
 _LOAD_AFTER_NS: Final = 1_000_000_000
+_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""What to open where all addresses are listened on: not every browser takes those for an address."""
 
 
 class Console:
     """Serves while its context is open.
 
     Attributes:
-        url: Where to look, without the token.
+        url: Where to look, without the token; on this machine, if it listens on all addresses.
         token: What a request must bring, or None.
         is_elsewhere: Whether a free port was taken because the one asked for is not free.
 
@@ -85,10 +87,11 @@ class Console:
             EndpointError: The address or port cannot be had.
         """
         listener = self._listen()
-        port = listener.getsockname()[1]
+        address, port = listener.getsockname()[:2]
         host = self._options.host
+        shown = _LOOPBACK.get(address, host)
         scheme = "http" if self._tls is None else "https"
-        self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        self.url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
         self._serving = asyncio.create_task(self._serve(listener, Hosts.of(host, port, own_names(), scheme)))
 
     async def close(self) -> None:

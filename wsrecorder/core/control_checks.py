@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsrecorder.core.moment import format_duration
+from wsrecorder.core.moment import readable_duration
 from wsrecorder.errors import UsageError
 
 __all__ = ["check_loop", "check_rows"]
@@ -31,6 +31,6 @@ def check_loop(a_ns: int, b_ns: int) -> None:
     """
     if b_ns <= a_ns:
         raise UsageError(
-            f"a loop from {format_duration(a_ns)} to {format_duration(b_ns)} has no length",
-            hint=f"end it after {format_duration(a_ns)}",
+            f"a loop from {readable_duration(a_ns)} to {readable_duration(b_ns)} has no length",
+            hint=f"end it after {readable_duration(a_ns, is_up=True)}",
         )

@@ -11,7 +11,16 @@ from enum import Enum
 from wsrecorder.core.event import from_epoch_ns, to_epoch_ns
 from wsrecorder.errors import UsageError
 
-__all__ = ["Moment", "Origin", "format_duration", "parse_duration", "parse_moment", "resolve_moment", "resolve_window"]
+__all__ = [
+    "Moment",
+    "Origin",
+    "format_duration",
+    "parse_duration",
+    "parse_moment",
+    "readable_duration",
+    "resolve_moment",
+    "resolve_window",
+]
 
 # Longest first: each unit may appear once, in this order.
 _UNITS_NS = {
@@ -62,6 +71,20 @@ def format_duration(duration_ns: int) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return sign + "".join(parts)
+
+
+def readable_duration(duration_ns: int, *, is_up: bool = False) -> str:
+    """Return a duration for a message: as `format_duration`, but from a second on to the ms.
+
+    Args:
+        duration_ns: The duration, ns.
+        is_up: Rounded up, as what lies beyond a limit has to be; else down, so that the end of a session, as it is
+            named, is still within it.
+    """
+    if abs(duration_ns) < _UNITS_NS["s"]:
+        return format_duration(duration_ns)
+    whole, rest_ns = divmod(duration_ns, _UNITS_NS["ms"])
+    return format_duration((whole + (is_up and rest_ns > 0)) * _UNITS_NS["ms"])
 
 
 class Origin(Enum):
@@ -144,9 +167,9 @@ def resolve_moment(text: str, *, start_ns: int, length_ns: int) -> int:
     if not 0 <= at_ns <= length_ns:
         side = "before it began" if at_ns < 0 else "after it ended"
         raise UsageError(
-            f"{text} is outside the session, {side}: it lasts {format_duration(length_ns)}, "
+            f"{text} is outside the session, {side}: it lasts {readable_duration(length_ns)}, "
             f"{from_epoch_ns(start_ns).isoformat()} to {from_epoch_ns(start_ns + length_ns).isoformat()}",
-            hint=f"name a moment from 0s to {format_duration(length_ns)}, or count back from the end, as in -10s",
+            hint=f"name a moment from 0s to {readable_duration(length_ns)}, or count back from the end, as in -10s",
         )
     return at_ns
 
@@ -174,15 +197,16 @@ def resolve_window(start: Moment | None, stop: Moment | None, *, start_ns: int, 
     if start is not None and not 0 <= from_ns <= length_ns:
         side = "before it began" if from_ns < 0 else "after it ended"
         raise UsageError(
-            f"{start.text} is outside the session, {side}: it lasts {format_duration(length_ns)}, "
+            f"{start.text} is outside the session, {side}: it lasts {readable_duration(length_ns)}, "
             f"{from_epoch_ns(start_ns).isoformat()} to {from_epoch_ns(end_ns).isoformat()}",
-            hint=f"begin between 0s and {format_duration(length_ns)}, or count back from the end, as in -10s",
+            hint=f"begin between 0s and {readable_duration(length_ns)}, or count back from the end, as in -10s",
         )
     if stop is not None and to_ns is not None and to_ns <= from_ns:
         begin = "the session's start" if start is None else f"the beginning at {start.text}"
         raise UsageError(
             f"the end at {stop.text} is not after {begin}",
-            hint=f"end after {format_duration(from_ns)}; the session lasts {format_duration(length_ns)}",
+            hint=f"end after {readable_duration(from_ns, is_up=True)}; "
+            f"the session lasts {readable_duration(length_ns)}",
         )
     return from_ns, to_ns
 

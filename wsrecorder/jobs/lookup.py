@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from wsrecorder.core.moment import format_duration
+from wsrecorder.core.moment import readable_duration
 from wsrecorder.core.target import AtMatch, AtNote, AtSeq, AtTime, ByDelta, Place, Target
 from wsrecorder.errors import UsageError
 from wsrecorder.jobs.programme import Programme
@@ -73,7 +73,7 @@ class Lookup:
             case AtTime(session_ns):
                 place = Place(await self._within(session_ns, ""))
             case ByDelta(delta_ns):
-                way = f", {format_duration(delta_ns)} on from {format_duration(position_ns)},"
+                way = f", {readable_duration(delta_ns)} on from {readable_duration(position_ns)},"
                 place = Place(await self._within(position_ns + delta_ns, way))
             case AtSeq(seq):
                 place = await asyncio.to_thread(self._at_seq, seq)
@@ -100,8 +100,8 @@ class Lookup:
             end_ns = min(end_ns, self._stop_ns - 1)
         if session_ns > end_ns:
             raise UsageError(
-                f"{format_duration(session_ns)}{way} is beyond the end at {format_duration(end_ns)}",
-                hint=f"seek to between {format_duration(self._start_ns)} and {format_duration(end_ns)}",
+                f"{readable_duration(session_ns, is_up=True)}{way} is beyond the end at {readable_duration(end_ns)}",
+                hint=f"seek to between {readable_duration(self._start_ns)} and {readable_duration(end_ns)}",
             )
         return session_ns
 
@@ -118,7 +118,7 @@ class Lookup:
             found = (note for note in notes if text.casefold() in note.text.casefold())
         note = next(found, None)
         if note is None:
-            which = f"after {format_duration(position_ns)}" if text == "next" else f'that contains "{text}"'
+            which = f"after {readable_duration(position_ns)}" if text == "next" else f'that contains "{text}"'
             raise UsageError(
                 f"there is no note {which}; the session has {len(notes)} in all",
                 hint='"wsrec note SESSION" lists them, with a text behind it one is made',

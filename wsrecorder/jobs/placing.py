@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from wsrecorder.core.event import Event, Kind
-from wsrecorder.core.moment import format_duration
+from wsrecorder.core.moment import readable_duration
 from wsrecorder.store.schema import from_rows
 
 __all__ = ["Placing"]
@@ -52,7 +52,7 @@ class Placing:
                 f"{self._renumbered:,} events were numbered anew: their numbers did not begin with 0 or had holes"
             )
         if self._shift_ns:
-            shift = format_duration(self._shift_ns)
+            shift = readable_duration(self._shift_ns)
             notes.append(f"the events are a part of a session, from {shift} on: this one begins with the first of them")
         return notes
 

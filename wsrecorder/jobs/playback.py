@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from wsrecorder.clock import Clock
-from wsrecorder.core.moment import format_duration
+from wsrecorder.core.moment import readable_duration
 from wsrecorder.core.player import Player
 from wsrecorder.core.step import Finished, Idle, More, Reread, Send, Wait
 from wsrecorder.core.target import AtMatch, Place, Target
@@ -247,8 +247,9 @@ class Playback:
         if not self._programme.grows:
             if a_ns >= end_ns:
                 raise UsageError(
-                    f"a loop from {format_duration(a_ns)} on is beyond the end at {format_duration(end_ns)}",
-                    hint=f"begin it between {format_duration(self._start_ns)} and {format_duration(end_ns)}",
+                    f"a loop from {readable_duration(a_ns, is_up=True)} on is beyond the end at "
+                    f"{readable_duration(end_ns)}",
+                    hint=f"begin it between {readable_duration(self._start_ns)} and {readable_duration(end_ns)}",
                 )
             b_ns = min(b_ns, end_ns)
         if self.player.set_loop(a_ns, b_ns, self._clock.now_ns()):
