@@ -1,14 +1,16 @@
 """The views of `wsrecorder.analysis.sql` on Spark, from the same definition.
 
 Sealed segments are read by Spark's own reader, on its executors, as far as a query needs them; they must lie where all
-of these can read them. What is in no segment yet, and sessions in DuckDB files, are read once, here, when the views
-are made. Times are told in UTC, so the time zone of the Spark session is set to that.
+of these can read them. Those in object storage are read through `wsrecorder.analysis.spark_source`. What is in no
+segment yet, and sessions in DuckDB files, are read once, here, when the views are made. Times are told in UTC, so the
+time zone of the Spark session is set to that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +19,7 @@ from wsrecorder.analysis.views import VIEWS, needed, view
 from wsrecorder.errors import UsageError
 from wsrecorder.store.library import Library, library_path
 from wsrecorder.store.notes import NoteBook
-from wsrecorder.store.place import local
+from wsrecorder.store.place import Place
 from wsrecorder.store.schema import COLUMNS, to_plain_table
 from wsrecorder.store.segment import Segment
 from wsrecorder.store.selection import Selection
@@ -26,9 +28,9 @@ from wsrecorder.store.session import SEGMENT_SUFFIX, ParquetStore, Store
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["make_views", "views"]
+__all__ = ["SCHEMA", "make_views", "views"]
 
-_SCHEMA: Final = (
+SCHEMA: Final = (
     "seq BIGINT, kind STRING, conn INT, direction STRING, elapsed_ns BIGINT, received_ns BIGINT, received_at TIMESTAMP,"
     " type STRING, sent_at TIMESTAMP, text STRING, `binary` BINARY, detail STRING"
 )
@@ -90,47 +92,48 @@ def _recorded(spark: SparkSession, stores: Sequence[Store]) -> DataFrame:
     """Return the events of all sessions, with the id of each event's session."""
     parts: list[DataFrame] = []
     named_by_id: list[Path] = []
+    remote: list[tuple[str, str]] = []
     for store in stores:
         session = store.identity().id
         sealed = _sealed(store)
+        on_disk = [path for path in sealed if isinstance(path, Path)]
+        remote += [(session, str(path)) for path in sealed if not isinstance(path, Path)]
         if store.path.name == session:
-            named_by_id += sealed
-        elif sealed:
-            parts.append(_segments(spark, sealed, f"'{session}'"))
+            named_by_id += on_disk
+        elif on_disk:
+            parts.append(_segments(spark, on_disk, f"'{session}'"))
         unsealed = _unsealed(store, sealed)
         if unsealed is not None:
-            parts.append(spark.createDataFrame(unsealed, _SCHEMA).selectExpr(f"'{session}' AS session", "*"))
+            parts.append(spark.createDataFrame(unsealed, SCHEMA).selectExpr(f"'{session}' AS session", "*"))
     if named_by_id:
         # One reader for all of them: a plan of a thousand unions takes long to be made.
         told_by_path = "regexp_extract(_metadata.file_path, '([^/]+)/[^/]+/[^/]+$', 1)"
         parts.append(_segments(spark, named_by_id, told_by_path))
+    if remote:
+        from wsrecorder.analysis.spark_source import SegmentSource, option_of  # pyspark is an extra
+
+        spark.dataSource.register(SegmentSource)
+        parts.append(spark.read.format(SegmentSource.name()).option("segments", option_of(remote)).load())
     return reduce(lambda all_before, part: all_before.unionByName(part), parts or [_empty(spark)])
 
 
 def _segments(spark: SparkSession, paths: Sequence[Path], session: str) -> DataFrame:
     names = [path.resolve().as_uri() for path in paths]
-    return spark.read.schema(_SCHEMA).parquet(*names).selectExpr(f"{session} AS session", *map(_quoted, COLUMNS))
+    return spark.read.schema(SCHEMA).parquet(*names).selectExpr(f"{session} AS session", *map(_quoted, COLUMNS))
 
 
 def _empty(spark: SparkSession) -> DataFrame:
-    return spark.createDataFrame([], _SCHEMA).selectExpr("'' AS session", "*")
+    return spark.createDataFrame([], SCHEMA).selectExpr("'' AS session", "*")
 
 
-def _sealed(store: Store) -> list[Path]:
+def _sealed(store: Store) -> list[Place]:
     """Return the segments before the first journal."""
     if not isinstance(store, ParquetStore):
         return []
-    return list(_until_journal(local(path, "Spark") for path in store.files().values()))
+    return list(takewhile(lambda path: path.suffix == SEGMENT_SUFFIX, store.files().values()))
 
 
-def _until_journal(paths: Iterable[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.suffix != SEGMENT_SUFFIX:
-            return
-        yield path
-
-
-def _unsealed(store: Store, sealed: Sequence[Path]) -> Any:
+def _unsealed(store: Store, sealed: Sequence[Place]) -> Any:
     """Return what is in none of the segments as an Arrow table, None where all is."""
     if isinstance(store, ParquetStore) and len(sealed) == len(store.files()):
         return None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 import duckdb
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 __all__ = ["SparkQueries", "connect"]
+
+_RAISED: Final = re.compile(r"[\w.]+(Error|Exception|Damaged|TooNew): ")
 
 
 class SparkQueries:
@@ -71,7 +75,11 @@ class SparkQueries:
         try:
             yield
         except (PySparkException, Py4JError, duckdb.Error) as exc:
-            reason = str(exc).strip().splitlines()[0]
+            raised = [
+                line for line in str(exc).splitlines() if re.match(r"[\w.]+(Error|Exception|Damaged|TooNew): ", line)
+            ]
+            # What was raised in Python stands at the end of its traceback, what Spark found wrong at the beginning.
+            reason = (raised or str(exc).strip().splitlines())[-1 if raised else 0]
             raise UsageError(
                 f"Spark says: {reason}",
                 hint='"wsrec sql --schema" lists the views and their columns, and so does docs/sql.md',
@@ -96,6 +104,8 @@ def _begin(master: str | None) -> SparkSession:
     settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
     is_local = master is None or master.startswith("local")
     if is_local:
+        # Else it is whatever "python3" is on the path, which need not know wsrec.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         # By default 200 for each step, which on one machine is mostly waiting.
         settings["spark.sql.shuffle.partitions"] = str(2 * (os.cpu_count() or 1))
     if is_local and "SPARK_LOCAL_IP" not in os.environ:

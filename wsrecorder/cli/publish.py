@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption
 from wsrecorder.cli.output import print_json, say, show_number
 from wsrecorder.errors import UsageError
-from wsrecorder.store.place import Place, local
+from wsrecorder.store.place import ObjectPath, Place, local
 
 if TYPE_CHECKING:
     from wsrecorder.store.session import Store
@@ -56,9 +57,11 @@ def publish(
     from wsrecorder.store.iceberg import IcebergTable
 
     stores = _stores(library, sessions or [], use_all=use_all)
-    properties = dict(map(_property, setting or []))
+    properties = _endpoint() | dict(map(_property, setting or []))
     if warehouse is not None or catalog is None:
         properties["warehouse"] = warehouse or _folder(library).as_uri()
+    elif isinstance(library, ObjectPath):
+        properties.setdefault("warehouse", str(library / _FOLDER))
     found = publish_sessions(
         stores, IcebergTable(catalog or f"sqlite:///{_folder(library)}/catalog.db", table, properties)
     )
@@ -87,11 +90,17 @@ def _stores(library: Place, references: list[str], *, use_all: bool) -> list[Sto
     return [found.find(reference) for reference in references]
 
 
+def _endpoint() -> dict[str, str]:
+    """Return where S3 is, as the environment says it for the library; pyiceberg does not look there itself."""
+    found = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return {"s3.endpoint": found} if found else {}
+
+
 def _folder(library: Place) -> Path:
     """Return where catalogue and metadata go by default; a session's folder does not begin with a dot."""
     from wsrecorder.store import disk
 
-    folder = local(library, "a catalogue of its own").resolve() / _FOLDER
+    folder = local(library, "a catalogue without --catalog").resolve() / _FOLDER
     disk.make_directory(folder)
     return folder
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from wsrecorder.errors import UsageError
 from wsrecorder.store.iceberg import IcebergTable, SegmentFile
-from wsrecorder.store.place import local
+from wsrecorder.store.object_file import ObjectFile
 from wsrecorder.store.segment import Segment
 from wsrecorder.store.session import ParquetStore, Store
 
@@ -69,5 +70,10 @@ def _segment_files(store: Store) -> Iterator[SegmentFile]:
         )
     session = store.identity().id
     for path in store.segment_paths():
-        place = local(path, "a table").resolve()
-        yield SegmentFile(session, place.as_uri(), place, place.stat().st_size, Segment(place).rows)
+        rows = Segment(path).rows
+        if isinstance(path, Path):
+            place = path.resolve()
+            yield SegmentFile(session, place.as_uri(), place, place.stat().st_size, rows)
+        else:
+            file = ObjectFile(path)
+            yield SegmentFile(session, str(path), file, file.size_bytes, rows)

@@ -42,8 +42,9 @@ _DEFLATE_PARAMETERS: Final = {
 
 # What picows has to say of a broken feed is said by the recorder, in the log and in the recording.
 _LOGGER: Final = logging.getLogger("wsrecorder.picows")
-_LOGGER.addHandler(logging.NullHandler())
-_LOGGER.propagate = False
+for _logger in (_LOGGER, logging.getLogger("aiofastnet")):  # the latter is what picows' sockets are made of
+    _logger.addHandler(logging.NullHandler())
+    _logger.propagate = False
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
