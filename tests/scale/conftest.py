@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,11 +33,13 @@ def need(module: str, command: str | None = None) -> None:
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[Any]:
-    """A Spark session on loopback: a driver and two executors, each a process of its own."""
+def spark(weed: Weed) -> Iterator[Any]:
+    """A Spark session on loopback: a driver and two executors, processes of their own that know the object store."""
     need("pyspark", "java")
-    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     from pyspark.sql import SparkSession
+
+    found = {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable, **weed.environment()}
+    os.environ.update(found)  # executors take theirs from what starts them
 
     session = (
         SparkSession.builder.appName("wsrec-tests")

@@ -9,6 +9,7 @@ time zone of the Spark session is set to that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import reduce
 from itertools import takewhile
 from pathlib import Path
@@ -110,9 +111,13 @@ def _recorded(spark: SparkSession, stores: Sequence[Store]) -> DataFrame:
         told_by_path = "regexp_extract(_metadata.file_path, '([^/]+)/[^/]+/[^/]+$', 1)"
         parts.append(_segments(spark, named_by_id, told_by_path))
     if remote:
-        from wsrecorder.analysis.spark_source import SegmentSource, option_of  # pyspark is an extra
+        # pyspark is an extra
+        from pyspark.errors import AnalysisException
 
-        spark.dataSource.register(SegmentSource)
+        from wsrecorder.analysis.spark_source import SegmentSource, option_of
+
+        with suppress(AnalysisException):  # it is known from before
+            spark.dataSource.register(SegmentSource)
         parts.append(spark.read.format(SegmentSource.name()).option("segments", option_of(remote)).load())
     return reduce(lambda all_before, part: all_before.unionByName(part), parts or [_empty(spark)])
 
