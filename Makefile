@@ -26,7 +26,7 @@ demo: install ## the whole job in under a minute: record, query, replay a simula
 test: install mitmproxy ## run the tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-test-scale: scale ## run the tests on object storage, JetStream and Spark, real engines on loopback
+test-scale: scale ## run the tests on object storage, JetStream, Spark and HAProxy, real engines on loopback
 	@WSREC_SCALE=1 $(BIN)/python -m pytest tests/scale $(ARGS)
 
 check: lint types imports audit ## all that CI asks of the source
@@ -58,7 +58,7 @@ docs: install ## write real output into the documents, and hold them to what the
 	@$(BIN)/python -m docs.render
 	@$(BIN)/python -m pytest -m docs $(ARGS)
 
-bench-scale: scale ## measure object storage, JetStream and Spark, on loopback (takes minutes)
+bench-scale: scale ## measure object storage, JetStream, Spark and HAProxy, on loopback (takes minutes)
 	@$(BIN)/python -m benchmarks --scale $(ARGS)
 
 bench: install ## measure speed, memory and size, beside peers (takes minutes)
@@ -103,16 +103,20 @@ $(INSTALLED): pyproject.toml requirements.lock | $(BIN)/python
 	"$$uv" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 	touch $@
 
-scale: $(SCALED) ## all of the lock, and Java: what tests and benchmarks on engines need
+scale: $(SCALED) ## all of the lock, Java and HAProxy: what tests and benchmarks on engines need
 
-$(SCALED): requirements.lock | $(INSTALLED)
+# Spark runs on Java; HAProxy stands before several endpoints.
+$(SCALED): requirements.lock Makefile | $(INSTALLED)
 	@set -e; \
 	uv=$$(command -v uv || echo $(BIN)/uv); \
-	if ! command -v java >/dev/null; then \
+	missing=; \
+	command -v java >/dev/null || missing="$$missing openjdk-17-jre-headless"; \
+	[ -x /usr/sbin/haproxy ] || command -v haproxy >/dev/null || missing="$$missing haproxy"; \
+	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi; \
-		echo "installing Java, which Spark runs on"; \
+		echo "installing$$missing"; \
 		$$as_root apt-get update -qq; \
-		$$as_root apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless; \
+		$$as_root apt-get install -y -qq --no-install-recommends $$missing; \
 	fi; \
 	echo "installing the engines of requirements.lock into $(VENV)"; \
 	"$$uv" pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; \

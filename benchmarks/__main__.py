@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import argparse
 import platform
+import re
 import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks import analysing, console, controlling, converting, objects, recording, replaying, tapping
+from benchmarks import (
+    analysing,
+    console,
+    controlling,
+    converting,
+    many_endpoints,
+    objects,
+    recording,
+    replaying,
+    tapping,
+)
 from benchmarks.figure import Figure, markdown
 
 _PARTS = (recording, replaying, controlling, tapping, converting, analysing, console)
-_PARTS_ON_ENGINES: tuple[ModuleType, ...] = (objects,)
+_PARTS_ON_ENGINES: tuple[ModuleType, ...] = (objects, many_endpoints)
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+_SCALE_PAGE = _PAGE.with_name("scale.md")
+_SCALE_FIGURES = re.compile(r"(?<=^<!-- figures -->\n).*?(?=^<!-- end of figures -->$)", re.MULTILINE | re.DOTALL)
 
 _TEXT = """# Benchmarks
 
@@ -67,6 +80,18 @@ def _machine() -> str:
     return f"{len(models) or 'some'} × {models[0] if models else platform.processor()}, {platform.system()}"
 
 
+def with_figures(page: str, figures: list[Figure], machine: str) -> str:
+    """Return the page on scale with these figures instead of those that stand there.
+
+    Raises:
+        ValueError: The page has no place for them.
+    """
+    put, places = _SCALE_FIGURES.subn(lambda _: f"{markdown(figures)}\n\nMeasured on {machine}.\n", page)
+    if places != 1:
+        raise ValueError(f"found {places} places for figures, expected one, between <!-- figures --> and its end")
+    return put
+
+
 def main() -> int:
     """Measure and write; return 0 whatever came out, for a figure is no test."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -79,7 +104,10 @@ def main() -> int:
         for module in _PARTS_ON_ENGINES if arguments.scale else _PARTS:
             figures += module.figures(folder)
             print(markdown(figures), flush=True)
+    if arguments.dry_run:
+        return 0
     if arguments.scale:
+        _SCALE_PAGE.write_text(with_figures(_SCALE_PAGE.read_text(), figures, _machine()))
         return 0
     page = _TEXT.format(
         mean=recording.mean_payload_bytes(),
@@ -89,8 +117,7 @@ def main() -> int:
         machine=_machine(),
         versions=_versions(),
     )
-    if not arguments.dry_run:
-        _PAGE.write_text(page)
+    _PAGE.write_text(page)
     return 0
 
 

@@ -20,6 +20,7 @@ FOLDER = PROJECT / "examples/operations"
 UNIT = (FOLDER / "wsrec.service").read_text()
 IMAGE = (FOLDER / "Dockerfile").read_text()
 ALERTS = (FOLDER / "alerts.yml").read_text()
+BALANCER = (FOLDER / "haproxy.cfg").read_text()
 
 
 def options_of(command: str) -> set[str]:
@@ -102,3 +103,13 @@ def test_alerts_ask_for_metrics_and_labels_that_are_there() -> None:
 def test_what_is_scraped_is_where_the_unit_serves() -> None:
     assert '"127.0.0.1:9464"' in (FOLDER / "prometheus.yml").read_text()
     assert "--metrics 9464" in UNIT
+
+
+def test_both_backends_of_the_balancer_have_the_same_servers() -> None:
+    alone, keyed = BALANCER.partition("\nbackend keyed\n")[::2]
+    found = re.findall(r"^ +server (\w+) +(\S+)", alone, re.MULTILINE)
+    assert re.findall(r"^ +server (\w+) +(\S+)", keyed, re.MULTILINE) == found
+    assert re.findall(r"^ +server (\w+) .* track alone/(\w+)$", keyed, re.MULTILINE) == [
+        (name, name) for name, _ in found
+    ]
+    assert len({address for _, address in found}) == len(found) == 4

