@@ -1,8 +1,10 @@
 """Links to a feed, the same rules for both transports."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -130,6 +132,28 @@ async def test_a_message_over_the_limit_closes_with_1009_and_keeps_those_before(
         heard, closed = await hear(url, transport, max_frame_bytes=400_000)
     assert heard.frames == [(b"before", 1)]
     assert (closed.code, closed.cause) == (1009, "a message over the limit of 400,000 bytes")
+
+
+async def test_who_waits_no_more_for_the_end_leaves_no_error_behind(transport: str) -> None:
+    goes_on = asyncio.Event()
+    forgotten: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: forgotten.append(context))
+
+    async def handler(websocket: ServerConnection) -> None:
+        await goes_on.wait()
+        await websocket.send("z" * 500_000)
+        await websocket.wait_closed()
+
+    async with feed(handler, compression=None) as url:
+        link = await connect_feed(FeedOptions(url, max_frame_bytes=400_000), Heard(), transport)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(link.wait_closed(), 0.001)
+        goes_on.set()
+        async with asyncio.timeout(10):
+            assert (await link.wait_closed()).code == 1009
+    del link
+    gc.collect()
+    assert forgotten == []
 
 
 async def test_a_cut_connection_is_1006(transport: str) -> None:

@@ -95,6 +95,7 @@ class PicowsLink(WSListener):
         self._is_compressed = False
         self._is_over = False
         self._is_broken = False
+        self._end: asyncio.Future[None] | None = None
         told.on_error = self._stop_reading
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -200,7 +201,7 @@ class PicowsLink(WSListener):
     async def wait_closed(self) -> Closed:
         """Return how the connection ended, once it has."""
         try:
-            await asyncio.shield(self._transport.wait_disconnected())
+            await asyncio.shield(self._disconnected())
         except picows.WSProtocolError as exc:
             if exc.code == WSCloseCode.MESSAGE_TOO_BIG:
                 return Closed(1009, "", f"a message over the limit of {self._max_bytes:,} bytes")
@@ -211,6 +212,16 @@ class PicowsLink(WSListener):
         if handshake is not None and handshake.recv is not None:
             return Closed(_number(handshake.recv.code), handshake.recv.reason or "", "closed by the feed")
         return Closed(1006, "", "connection lost")
+
+    def _disconnected(self) -> asyncio.Future[None]:
+        """Return the one wait for the end, which goes on when who asked for it has left.
+
+        Its error is then nobody's to take, and asyncio would report it as one that was forgotten.
+        """
+        if self._end is None:
+            self._end = asyncio.ensure_future(self._transport.wait_disconnected())
+            self._end.add_done_callback(lambda end: end.cancelled() or end.exception())
+        return self._end
 
     async def close(self) -> None:
         """End the connection with code 1000; it is gone when the call returns."""
