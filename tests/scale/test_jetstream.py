@@ -6,15 +6,16 @@ import asyncio
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import websockets
 
 from tests.cli.programs import Program, wsrec
 from tests.scale.nats_cluster import NatsCluster
-from wsrecorder.core.event import Event
+from wsrecorder.core.event import Event, Kind
 from wsrecorder.core.log_batches import LogBatches
 from wsrecorder.core.log_message import MESSAGE_ID, session_of
 from wsrecorder.store.library import Library
@@ -187,3 +188,77 @@ async def test_a_stream_of_other_subjects_is_refused(jetstream: NatsCluster, add
         code, _, said = await program.ended()
     assert code == 3
     assert "takes orders.>, expected wsrec.>" in said
+
+
+async def received(url: str) -> list[str | bytes]:
+    """Return all that a client of the endpoint gets until it is closed."""
+    frames = []
+    async with websockets.connect(url, max_size=None) as client:
+        with suppress(websockets.ConnectionClosed):
+            async for frame in client:
+                frames.append(frame)
+    return frames
+
+
+def messages_in(events: list[Event]) -> list[str | bytes | None]:
+    return [event.binary if event.text is None else event.text for event in events if event.kind is Kind.MESSAGE]
+
+
+async def test_history_goes_over_to_live_without_a_gap_a_double_or_a_reorder(
+    jetstream: NatsCluster, address: str, tmp_path: Path
+) -> None:
+    async with feed(tmp_path, 2_000) as url, recorder(url, address, tmp_path, "--duration", "16s") as recording:
+        await recording.says("recording into")
+        await asyncio.sleep(4)
+        arguments = ("replay", address, "--port", "0", "--verbatim", "--at-end", "exit", "--speed", "4")
+        async with (
+            wsrec(*arguments, cwd=tmp_path) as replay,
+            wsrec(*arguments, "--from", "#1500", cwd=tmp_path) as later,
+        ):
+            clients = [asyncio.create_task(received(await one.url())) for one in (replay, later)]
+            assert (await recording.ended())[0] == 0
+            async with asyncio.timeout(60):
+                whole, part = await asyncio.gather(*clients)
+            codes = [(await one.ended())[0] for one in (replay, later)]
+    (events,) = spooled(tmp_path).values()
+    assert codes == [0, 0]
+    assert whole == messages_in(events)
+    assert part == messages_in(events[1500:])
+
+
+async def test_a_replay_begins_at_a_time_and_plays_what_a_session_on_the_disk_plays(
+    jetstream: NatsCluster, address: str, tmp_path: Path
+) -> None:
+    async with feed(tmp_path, 500) as url, recorder(url, address, tmp_path, "--duration", "4s") as recording:
+        assert (await recording.ended())[0] == 0
+    (folder,) = (tmp_path / "spool" / f"nats-{STREAM}").iterdir()
+    frames = []
+    for session in (f"{address}/engine", str(folder)):
+        arguments = (
+            "replay",
+            session,
+            "--port",
+            "0",
+            "--at-end",
+            "exit",
+            "--speed",
+            "max",
+            "--from",
+            "2s",
+            "--verbatim",
+        )
+        async with wsrec(*arguments, "--types", "ORDER_UPDATE,SIGNAL", cwd=tmp_path) as replay:
+            async with asyncio.timeout(30):
+                frames.append(await received(await replay.url()))
+            await replay.ended()
+    assert frames[0] == frames[1]
+    assert frames[0]
+
+
+async def test_a_session_that_is_not_in_the_stream_is_told(
+    jetstream: NatsCluster, address: str, tmp_path: Path
+) -> None:
+    async with wsrec("replay", address, cwd=tmp_path) as replay:
+        code, _, said = await replay.ended()
+    assert code == 4
+    assert "is not there" in said

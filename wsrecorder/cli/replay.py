@@ -28,6 +28,7 @@ from wsrecorder.cli.operating import (
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size, split_words
 from wsrecorder.cli.output import print_json, say, show_bytes, show_duration, show_number, show_speed
 from wsrecorder.cli.replay_console import console_beside
+from wsrecorder.cli.replay_sources import find_stores, moment_of
 from wsrecorder.cli.selecting import Where
 from wsrecorder.cli.two_way import (
     Conn,
@@ -78,7 +79,10 @@ _INJECTED: Final = {
 def replay(
     sessions: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SESSION…", help="Path, id, unique prefix of an id, name, or 'latest'; several merge."),
+        typer.Argument(
+            metavar="SESSION…",
+            help="Path, id, unique prefix of an id, name, or 'latest'; several merge. Or nats://HOST/STREAM.",
+        ),
     ] = None,
     library: LibraryOption = Path("recordings"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -88,7 +92,8 @@ def replay(
     clock: Annotated[Axis, typer.Option(help="Play the times of receiving or of sending.")] = Axis.RECEIVED,
     max_gap: Annotated[str | None, typer.Option(metavar="TIME", help="Longest silence, before speed.")] = None,
     start: Annotated[
-        str | None, typer.Option("--from", metavar="MOMENT", help="Begin at 90s, -10s from the end, or a time.")
+        str | None,
+        typer.Option("--from", metavar="MOMENT", help="Begin at 90s, -10s from the end, a time, or at event #N."),
     ] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="MOMENT", help="End there, not included.")] = None,
     types: Annotated[
@@ -181,6 +186,7 @@ def replay(
         max_clients=max_clients, handshake_timeout=handshake_timeout,
         max_inbound=max_inbound, inbound_rate=inbound_rate,
     )  # fmt: skip
+    stores, is_stream = find_stores(sessions or [], library)
     options = ReplayOptions(
         host=host,
         port=port,
@@ -188,7 +194,7 @@ def replay(
         speed=parse_speed(speed),
         axis=clock,
         max_gap_ns=None if max_gap is None else parse_duration(max_gap),
-        start=None if start is None else parse_moment(start),
+        start=None if start is None else moment_of(start, stores),
         end=None if end is None else parse_moment(end),
         types=split_words(types),
         exclude=split_words(exclude) or frozenset(),
@@ -200,14 +206,14 @@ def replay(
         slow_client=slow_client,
         client_buffer_bytes=parse_size(client_buffer),
         at_end=AtEnd.LOOP if loop else at_end or AtEnd.STAY,
-        prime=prime,
+        prime=Prime.NONE if is_stream else prime,
         faults=parse_faults(fault or []),
         seed=seed,
         access=access,
     )
     talk = two_way_options(two_way, match, match_timeout, conn, rules)
     served = metrics_options("replay", metrics, metrics_host, quiet=quiet)
-    stores = _find(sessions or [], library)
+    console = console and not is_stream
     if talk is not None or not console:
         console_options.refuse_console(console_host, console_port, console_token)
     if talk is not None:
@@ -226,17 +232,6 @@ def _checked(match: str | None) -> str | None:
 
         Condition(match)
     return match
-
-
-def _find(references: Sequence[str], library: LibraryOption) -> list[Store]:
-    from wsrecorder.store.library import Library
-
-    if not references:
-        raise UsageError(
-            "no session was named", hint='name one or more, such as "wsrec replay latest"; "wsrec ls" lists them'
-        )
-    found = {store.path.resolve(): store for store in map(Library(library).find, references)}
-    return list(found.values())  # "monday latest" may be one session: merged with itself, each frame would go out twice
 
 
 def _replay(

@@ -74,6 +74,7 @@ class PlaybackStream:
         self.place = Place(start_ns)
         self.seq: int | None = None
         self._player = player
+        self._programme = programme
         self._options = options
         self._clock = clock
         self._stop_ns = stop_ns
@@ -117,6 +118,8 @@ class PlaybackStream:
         """
         player, now_ns = self._player, self._clock.now_ns
         batch = await self._reader.take()
+        if batch is None and self._programme.follows:
+            batch = await self._live()
         placement = _NOTHING if batch is None else self._timeline.place(batch.elapsed_ns, batch.sent_us)
         if self.usher.is_expecting:
             await self.usher.prime(batch, placement, lambda: player.is_rereading)
@@ -124,6 +127,16 @@ class PlaybackStream:
             player.end(now_ns())
         elif player.feed(placement.due_ns, now_ns(), placement.elapsed_ns):
             self._batch, self._placement = batch, placement
+
+    async def _live(self) -> PlayBatch | None:
+        """Return what comes next of a stream that has been caught up with; the playhead stands still meanwhile."""
+        player, since_ns = self._player, self._clock.now_ns()
+        self.pace.interrupt()
+        batch: PlayBatch | None = None
+        while batch is None and self._programme.follows and not (player.is_rereading or player.is_stopped):
+            batch = await self._reader.take()
+        player.hold(since_ns, self._clock.now_ns())
+        return batch
 
     async def send(self, start: int, stop: int) -> None:
         """Send rows of the batch fed last."""

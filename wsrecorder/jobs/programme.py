@@ -123,6 +123,11 @@ class Programme:
         """Whether it is one session that was still being recorded when it was opened."""
         return len(self._manifests) == 1 and not self._manifests[0].sealed
 
+    @property
+    def follows(self) -> bool:
+        """Whether it is a session of a stream to which more may come, so that its end is waited for."""
+        return self.grows and bool(getattr(self._stores[0], "follows", False))
+
     def events(self) -> int | None:
         """Return how many events the session holds as of now; None where there are several."""
         if len(self._stores) > 1:

@@ -67,7 +67,8 @@ class LogReader:
         pull = self._pull
         assert pull is not None
         try:
-            found = await pull.fetch(_MOST_MESSAGES, timeout=timeout_s)
+            # Where nothing is known to be there, one: asked for more, the library would wait for all of them.
+            found = await pull.fetch(1 if self.pending == 0 else _MOST_MESSAGES, timeout=timeout_s)
         except TimeoutError:
             self._quiet_s += timeout_s
             if self._quiet_s >= _QUIET_S:
