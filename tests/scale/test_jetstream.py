@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import random
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
@@ -262,3 +264,78 @@ async def test_a_session_that_is_not_in_the_stream_is_told(
         code, _, said = await replay.ended()
     assert code == 4
     assert "is not there" in said
+
+
+def in_library(folder: Path) -> dict[str, list[Event]]:
+    return {
+        store.identity().id: [event for rows in store.batches(Selection()) for event in iter_events(rows)]
+        for store in Library(folder / "library").stores()
+    }
+
+
+async def archive_once(address: str, folder: Path) -> dict[str, Any]:
+    async with wsrec("archive", address, "--into", "library", "--json", cwd=folder) as program:
+        code, out, said = await program.ended()
+    assert code == 0, said
+    facts: dict[str, Any] = json.loads(out)
+    return facts
+
+
+async def test_an_archive_holds_what_was_recorded_and_nothing_twice(
+    jetstream: NatsCluster, address: str, tmp_path: Path
+) -> None:
+    async with feed(tmp_path, 1_000) as url, recorder(url, address, tmp_path, "--duration", "3s") as recording:
+        assert (await recording.ended())[0] == 0
+    expected = spooled(tmp_path)
+    facts = await archive_once(address, tmp_path)
+    assert facts["sealed"] == list(expected)
+    assert facts["events"] == sum(map(len, expected.values()))
+    assert in_library(tmp_path) == expected
+    assert (await archive_once(address, tmp_path))["events"] == 0
+    async with wsrec("verify", "latest", "--library", "library", cwd=tmp_path) as verify:
+        assert (await verify.ended())[0] == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_an_archive_killed_at_any_moment_goes_on_where_it_was(
+    seed: int, jetstream: NatsCluster, address: str, tmp_path: Path
+) -> None:
+    chance = random.Random(seed)
+    async with feed(tmp_path, 2_000) as url, recorder(url, address, tmp_path, "--duration", "15s") as recording:
+        await recording.says("recording into")
+        arguments = ("archive", address, "--into", "library", "--follow", "--rotate", "100KiB,200ms")
+        while recording.process.returncode is None:
+            async with wsrec(*arguments, cwd=tmp_path) as program:
+                await asyncio.sleep(chance.uniform(1.0, 3.0))
+                program.process.kill()
+                await program.process.communicate()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(recording.process.wait(), 0.05)
+    await archive_once(address, tmp_path)
+    found = in_library(tmp_path)
+    assert found == spooled(tmp_path)
+    (store,) = Library(tmp_path / "library").stores()
+    assert len(store.manifest().segments) > 3
+    assert store.manifest().sealed
+
+
+async def test_archives_share_the_feeds_and_take_over(jetstream: NatsCluster, address: str, tmp_path: Path) -> None:
+    follow = ("archive", address, "--into", "library", "--follow", "--rotate", "100KiB,200ms")
+    async with (
+        feed(tmp_path, 500) as url,
+        recorder(url, address, tmp_path, "--duration", "12s", name="one") as one,
+        recorder(url, address, tmp_path, "--duration", "12s", name="two.b") as two,
+    ):
+        for recording in (one, two):
+            await recording.says("recording into")
+        async with wsrec(*follow, cwd=tmp_path) as first, wsrec(*follow, cwd=tmp_path) as second:
+            await asyncio.sleep(5)
+            first.process.kill()
+            await first.process.communicate()
+            for recording in (one, two):
+                assert (await recording.ended())[0] == 0
+            await asyncio.sleep(4)
+            second.signal(signal.SIGINT)
+            assert (await second.ended())[0] == 0
+    assert in_library(tmp_path) == spooled(tmp_path)
+    assert all(store.manifest().sealed for store in Library(tmp_path / "library").stores())

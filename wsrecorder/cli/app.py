@@ -24,6 +24,7 @@ from wsrecorder.settings import SETTINGS_NAME, read_settings
 __all__ = ["app", "main"]
 
 _COMMANDS: Final = {
+    "archive": ("archive",),
     "check": ("check",),
     "control": ("control",),
     "convert": ("import", "export"),

@@ -56,9 +56,14 @@ class LogBatches:
         """
         span = batch_of(headers)
         complete = [] if span is None or self._is_past(span) else self._take(span, headers, payload, position)
-        held = [batch.first_position for batch in self._open.values()]
-        self.safe_position = min(held) - 1 if held else position
+        begun = self.open_position
+        self.safe_position = position if begun is None else begun - 1
         return complete
+
+    @property
+    def open_position(self) -> int | None:
+        """Where the first batch begins that is not complete yet; None where there is none."""
+        return min((batch.first_position for batch in self._open.values()), default=None)
 
     def _is_past(self, span: BatchSpan) -> bool:
         return self.next_seq is not None and span.next_seq <= self.next_seq
