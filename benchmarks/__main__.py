@@ -16,6 +16,7 @@ from benchmarks import (
     console,
     controlling,
     converting,
+    jetstream,
     many_endpoints,
     objects,
     recording,
@@ -25,7 +26,7 @@ from benchmarks import (
 from benchmarks.figure import Figure, markdown
 
 _PARTS = (recording, replaying, controlling, tapping, converting, analysing, console)
-_PARTS_ON_ENGINES: tuple[ModuleType, ...] = (objects, many_endpoints)
+_PARTS_ON_ENGINES: tuple[ModuleType, ...] = (objects, many_endpoints, jetstream)
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 _SCALE_PAGE = _PAGE.with_name("scale.md")
 _SCALE_FIGURES = re.compile(r"(?<=^<!-- figures -->\n).*?(?=^<!-- end of figures -->$)", re.MULTILINE | re.DOTALL)
