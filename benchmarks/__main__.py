@@ -18,15 +18,17 @@ from benchmarks import (
     converting,
     jetstream,
     many_endpoints,
+    many_sessions,
     objects,
     recording,
     replaying,
     tapping,
+    ten_feeds,
 )
 from benchmarks.figure import Figure, markdown
 
 _PARTS = (recording, replaying, controlling, tapping, converting, analysing, console)
-_PARTS_ON_ENGINES: tuple[ModuleType, ...] = (objects, many_endpoints, jetstream)
+_PARTS_ON_ENGINES: tuple[ModuleType, ...] = (objects, jetstream, many_endpoints, ten_feeds, many_sessions)
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 _SCALE_PAGE = _PAGE.with_name("scale.md")
 _SCALE_FIGURES = re.compile(r"(?<=^<!-- figures -->\n).*?(?=^<!-- end of figures -->$)", re.MULTILINE | re.DOTALL)

@@ -22,7 +22,7 @@ __all__ = ["figures", "make_library"]
 
 FEEDS = 10
 DAYS = 365
-FEWER_DAYS = (100, 36)  # all of them at once are more than one query of DuckDB's takes in minutes
+FEWER_DAYS = (100, 36)  # one query over all of a year takes minutes
 MESSAGES = 100
 _COUNT = "select type, count(*) as n from events group by all"
 
