@@ -19,8 +19,10 @@ _PARTS: tuple[str, ...] = (
     "soak",
     "clients",
     "killed",
+    "power",
     "feed",
     "disk",
+    "clock",
 )
 """The modules of this folder with a ``findings``, in the order in which they run."""
 

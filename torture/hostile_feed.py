@@ -320,6 +320,7 @@ class _Playing:
             self._clock.leap(round(STALL_S * 1e9))
 
     def _reset(self) -> None:
-        connection: socket.socket = self._writer.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection: socket.socket | None = self._writer.get_extra_info("socket")
+        if connection is not None:  # uvloop has none any more for one that the other side has cut
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()

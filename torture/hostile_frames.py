@@ -318,6 +318,7 @@ def draw_script(number: int, chance: random.Random, deflate: str | None) -> Scri
         whole = writer.message(*draw_good(number, "cut", chance))
         script.after += whole[: chance.randint(1, len(whole) - 1)]
         script.is_deaf = True
+        script.is_loose = script.end.startswith("close")  # those bytes may be what was missing
     script.required, script.optional = good[:sure], unsure
     # These ends can take along what the other side has not read yet.
     if script.end not in ("fin", "rst") and not (script.is_deaf and script.end != "half-close"):

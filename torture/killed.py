@@ -35,6 +35,9 @@ _LANES: Final = 2
 _INTERVAL_NS: Final = 100_000_000
 """What is promised: a frame is handed to the disk within this time."""
 
+_WRITE_NS: Final = 20_000_000
+"""What the batch that is being written may take until it is synced, on a disk and a processor that are free."""
+
 _PATIENCE_S: Final = 20.0
 
 
@@ -144,11 +147,11 @@ def _judged(kept: list[Kept]) -> Iterator[Finding]:
     worst = max(bounded, key=lambda entry: entry.own_ms)
     median_ms = sorted(entry.lost_ms for entry in bounded)[len(bounded) // 2]
     beside_ms = max((entry.own_ms for entry in folding), default=0.0)
-    is_kept = worst.own_ms <= _INTERVAL_NS / 1e6
+    is_kept = worst.own_ms <= (_INTERVAL_NS + _WRITE_NS) / 1e6
     yield Finding(
-        "a killed recorder loses no more than one sync interval, 100 ms",
-        "the same kills under load: age of the oldest frame sent and not kept, by the feed's clock; by how much a bare "
-        "loop of wake, write and sync was held up by the machine in that time, measured beside, is taken off",
+        "a killed recorder loses no more than one sync interval, 100 ms, and the batch being written",
+        "the same kills under load: age of the oldest frame sent and not kept, by the feed's clock; two bare syncs "
+        "of a page and what its threads waited for a processor in that time, measured beside, are taken off",
         f"oldest {worst.own_ms:.0f} ms, median {median_ms:.0f} ms of {len(bounded)} kills; while DuckDB folds 16 MiB "
         f"of log into its file, {beside_ms:.0f} ms",
         is_kept,

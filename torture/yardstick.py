@@ -1,4 +1,4 @@
-"""How late anybody was lately on this machine: a thread that does nothing but wake, write a page and sync it.
+"""How slow disk and processor were lately for anybody: a thread that does nothing but write a page and sync it.
 
 What a recorder is late by is its own doing or the machine's. This tells the machine's part.
 """
@@ -18,8 +18,6 @@ __all__ = ["Yardstick"]
 
 _STEP_S: Final = 0.01
 _PAGE: Final = bytes(4_096)
-_NO_DELAY_NS: Final = 3_000_000
-"""What a sync takes anyway."""
 
 
 class Yardstick:
@@ -33,7 +31,7 @@ class Yardstick:
     def __init__(self, path: Path, waited_ns: Callable[[], int]) -> None:
         self._path = path
         self._waited_ns = waited_ns
-        self._samples: deque[tuple[int, int, int]] = deque(maxlen=1_000)  # when, how late, waited so far; ns
+        self._samples: deque[tuple[int, int, int]] = deque(maxlen=1_000)  # when, time of the sync, waited so far; ns
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -50,26 +48,24 @@ class Yardstick:
     def delay_ns(self, from_ns: int, to_ns: int) -> int:
         """Return by how much the machine may have held up the recorder in a time, monotonic ns.
 
-        That is what a bare wake, write and sync took beyond its time, and what the recorder's threads waited for a
-        processor. To be asked when the context is closed, after a last sync: of that the part in that time counts.
+        That is the time that its threads waited for a processor, and the two longest syncs of a page by this thread:
+        a frame may wait for the sync of the batch before, and for its own. To be asked when the context is closed,
+        after a last sync: of each the part in that time counts.
         """
-        held_up_ns = 0
         waited = [waited_ns for ended_ns, _, waited_ns in self._samples if from_ns <= ended_ns <= to_ns]
-        for ended_ns, late_ns, _ in self._samples:
-            part_ns = min(ended_ns, to_ns) - max(ended_ns - late_ns, from_ns)
-            if part_ns > _NO_DELAY_NS:
-                held_up_ns += part_ns
-        return held_up_ns + (waited[-1] - waited[0] if waited else 0)
+        parts_ns = [min(ended_ns, to_ns) - max(ended_ns - sync_ns, from_ns) for ended_ns, sync_ns, _ in self._samples]
+        syncs_ns = sorted(max(0, part_ns) for part_ns in parts_ns)[-2:]
+        return sum(syncs_ns) + (waited[-1] - waited[0] if waited else 0)
 
     def _run(self) -> None:
         file = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             while not self._leaving.is_set():
-                due_ns = time.monotonic_ns() + round(_STEP_S * 1e9)
                 self._leaving.wait(_STEP_S)
+                began_ns = time.monotonic_ns()
                 os.pwrite(file, _PAGE, 0)
                 os.fsync(file)
                 now_ns = time.monotonic_ns()
-                self._samples.append((now_ns, now_ns - due_ns, self._waited_ns()))
+                self._samples.append((now_ns, now_ns - began_ns, self._waited_ns()))
         finally:
             os.close(file)

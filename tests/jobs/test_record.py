@@ -22,9 +22,10 @@ from wsrecorder.jobs.feed_recorder import FeedRecorder
 from wsrecorder.jobs.record import record_feeds
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
 from wsrecorder.jobs.verify import verify
+from wsrecorder.net.feed import connect_feed
 from wsrecorder.net.simulator import Simulator
 from wsrecorder.net.simulator_options import SimulatorOptions
-from wsrecorder.net.transport import Closed, FeedOptions
+from wsrecorder.net.transport import Closed, FeedOptions, Link
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
@@ -221,6 +222,30 @@ async def test_a_frame_over_the_limit_is_a_gap_and_not_an_end(options: RecordOpt
     _, events = await record_from(handler, replace(options, feed=feed), retry=SOON, limits=Limits(max_events=2))
     assert details(events, Kind.GAP)[0]["cause"] == "a message over the limit of 1,000 bytes"
     assert [event.text for event in events if event.kind is Kind.MESSAGE] == ["hello 1", "hello 2"]
+
+
+async def test_a_connection_that_opened_too_late_to_be_taken_is_closed_in_the_log(
+    options: RecordOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def connect_too_late(feed: FeedOptions, recorder: FeedRecorder, transport: str) -> Link:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            recorder.on_open(None, False)
+            recorder.on_frame(b"early", 1)
+            raise FeedError("did not answer within 1 s", hint="wait")
+        return await connect_feed(feed, recorder, transport)
+
+    async def handler(websocket: ServerConnection) -> None:
+        await websocket.send("hello")
+
+    monkeypatch.setattr("wsrecorder.jobs.feed_recorder.connect_feed", connect_too_late)
+    _, events = await record_from(handler, options, retry=SOON, limits=Limits(max_events=3))
+    found = [event.text or str(event.kind) for event in events]
+    assert found == ["open", "hello", "close", "gap", "open", "early", "close", "gap", "open", "hello", "close"]
+    assert details(events, Kind.CLOSE)[1]["cause"] == "did not answer within 1 s"
 
 
 @pytest.mark.parametrize("parts", [1, 2], ids=["whole", "in-parts"])

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -358,6 +358,34 @@ async def test_a_server_that_stays_after_its_error_is_left(transport: str, monke
         assert closed.code == 1002
         async with asyncio.timeout(5):
             await is_gone.wait()
+
+
+async def test_an_answer_that_comes_too_late_opens_nothing(transport: str) -> None:
+    is_given_up, is_gone = asyncio.Event(), asyncio.Event()
+    heard = Heard()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        key = next(line[19:] for line in head.decode().split("\r\n") if line.lower().startswith("sec-websocket-key: "))
+        await is_given_up.wait()
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept_key(key).encode() + b"\r\n\r\n\x81\x04late"
+        )
+        with suppress(ConnectionError):
+            while await reader.read(1_024):
+                pass
+        writer.close()
+        is_gone.set()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server, asyncio.timeout(5):
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws/"
+        with pytest.raises(FeedError, match="did not answer within"):
+            await connect_feed(FeedOptions(url, open_timeout_s=0.05), heard, transport)
+        is_given_up.set()
+        await is_gone.wait()
+    assert not heard.opened
+    assert not heard.frames
 
 
 @pytest.mark.parametrize(

@@ -144,3 +144,27 @@ def test_after_a_message_that_cannot_be_inflated_only_those_that_stand_alone_are
     plain = Frame(Opcode.TEXT, b"plain").serialize(mask=False)
     told = [kind for kind, _ in read([good, bad, good, plain], Inflater(keeps_context=keeps_context, max_bytes=LIMIT))]
     assert told == ["TEXT", "dropped", "dropped" if keeps_context else "TEXT", "TEXT"]
+
+
+@pytest.mark.parametrize(
+    ("wire", "told"),
+    [
+        (b"\x80\x01x", [("dropped", 1)]),
+        (b"\x00\x01x\x80\x01x", [("dropped", 1), ("dropped", 1)]),
+        (b"\x83\x02xy", [("dropped", 2)]),
+        (b"\x01\x01x\x02\x01y\x80\x01z", [("dropped", 1), ("BINARY", b"yz")]),
+        (b"\x01\x01x\x80\x01y\x80\x01z", [("TEXT", b"xy"), ("dropped", 1)]),
+    ],
+    ids=["continuation", "continuations", "reserved", "begun-in-another", "continued-after-its-end"],
+)
+def test_what_is_no_message_is_told_as_dropped(wire: bytes, told: list[tuple[str, object]]) -> None:
+    assert read([wire]) == told
+
+
+def test_a_bomb_is_not_inflated_to_its_end_even_where_others_refer_to_it() -> None:
+    compressor = zlib.compressobj(wbits=-15)
+    bomb = compressor.compress(bytes(100 << 20)) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    inflater = Inflater(keeps_context=True, max_bytes=LIMIT)
+    with pytest.raises(OverflowError):
+        inflater.inflate(bomb[:-4])
+    assert not inflater.discard()

@@ -36,3 +36,7 @@ def test_a_header_that_is_there_twice_is_replaced_by_one() -> None:
 def test_what_is_no_head_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"begins no HTTP|is no header"):
         HttpHead.parse(data)
+
+
+def test_a_status_of_digits_that_are_not_ascii_is_none() -> None:
+    assert HttpHead.parse(b"HTTP/1.1 \xb2\xb2\xb2 No\r\n\r\n").status == 0

@@ -7,6 +7,7 @@ import gc
 import os
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -165,10 +166,11 @@ async def test_bytes_pass_unchanged_whatever_they_are() -> None:
         await until(lambda: len(got) == len(to_server))
         assert bytes(got) == to_server
         writer.close()
-    # A fragmented message is told in one piece; what is compressed though nobody agreed on it is not known.
+    # A fragmented message is told in one piece; what is compressed though nobody agreed on it is not known, nor is
+    # what a frame of no known kind says.
     assert heard.payloads(IN)[0] == b"abcd"
     assert heard.payloads(IN)[1] == b"\xff\xfe"
-    assert [(way, size) for _, way, size, _ in heard.dropped] == [(IN, 1)]
+    assert [(way, size) for _, way, size, _ in heard.dropped] == [(IN, 1), (IN, 0)]
     assert len(heard.payloads(OUT)) == 1
     assert len(heard.payloads(OUT)[0]) == 70_003
 
@@ -308,6 +310,49 @@ async def test_a_server_that_is_away_is_a_bad_gateway() -> None:
         assert refused.value.response.status_code == 502
         assert f"127.0.0.1:{port} cannot be reached" in (refused.value.response.body or b"").decode()
     assert not heard.opened
+
+
+async def test_a_server_that_never_answers_is_a_gateway_timeout() -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with serving_raw(handler) as url, tapped(url, open_timeout_s=0.05) as (tap, _):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(tap.url)
+        assert refused.value.response.status_code == 504
+
+
+async def test_a_client_that_goes_while_the_server_is_called_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called = asyncio.Event()
+
+    class Silent(asyncio.Transport):
+        """Closes without a word, as uvloop's does when the call is given up."""
+
+        def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+        def write(self, data: object) -> None: ...
+        def is_closing(self) -> bool:
+            return True
+
+        def close(self) -> None: ...
+        def abort(self) -> None: ...
+
+    async def create_connection(protocol: Callable[[], asyncio.Protocol], *args: object, **options: object) -> None:
+        protocol().connection_made(Silent())
+        called.set()
+        await asyncio.Event().wait()
+
+    async with tapped("ws://127.0.0.1:1/ws/") as (tap, _):
+        _, writer = await dial(tap)
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", create_connection)
+        writer.write(b"GET /ws/ HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n")
+        await called.wait()
+        writer.transport.abort()
+        tap.connections[0].client.abort()  # it is not read, so it is not seen to go
+        async with asyncio.timeout(5):
+            while tap.connections:  # noqa: ASYNC110 - there is no event to wait for
+                await asyncio.sleep(0.001)
 
 
 async def test_a_server_that_hangs_up_during_the_handshake_hangs_up_on_the_client() -> None:

@@ -55,6 +55,39 @@ def test_a_full_disk_is_told_by_the_system_itself(tmp_path: Path) -> None:
         file.write(b"x")
 
 
+def synced_folders(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Return the list to which every folder that is synced from now on is added."""
+    synced: list[Path] = []
+    sync_directory = disk.sync_directory
+
+    def syncing(path: Path) -> None:
+        sync_directory(path)
+        synced.append(path)
+
+    monkeypatch.setattr(disk, "sync_directory", syncing)
+    return synced
+
+
+def test_a_new_folder_and_its_parents_outlive_a_power_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = synced_folders(monkeypatch)
+    disk.make_directory(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+    disk.make_directory(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+
+
+def test_a_name_is_synced_when_it_is_another_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = synced_folders(monkeypatch)
+    path = tmp_path / "x.wal"
+    assert disk.sync_name(path) is None
+    assert synced == []
+    path.touch()
+    inode = disk.sync_name(path, None)
+    assert (inode, synced) == (path.stat().st_ino, [tmp_path])
+    assert disk.sync_name(path, inode) == inode
+    assert synced == [tmp_path]
+
+
 def test_a_new_file_is_never_one_that_is_there(tmp_path: Path) -> None:
     path = tmp_path / "a"
     with disk.create(path) as file:

@@ -17,10 +17,10 @@ from tests.store.sessions import IDENTITY, batch, batches, cut, duckdb_sink, eve
 from tests.store.test_selection import FILTERS, is_wanted
 from wsrecorder.core.event import Direction, Event, Kind
 from wsrecorder.errors import FormatTooNew, SegmentDamaged, SessionError, SessionNotFound, StorageError
-from wsrecorder.store import duckdb_file
+from wsrecorder.store import disk, duckdb_file
 from wsrecorder.store.duckdb_file import DuckDbStore, DuckDbWriter, connect_to_read, is_locked
 from wsrecorder.store.duckdb_log import log_of
-from wsrecorder.store.manifest import Health
+from wsrecorder.store.manifest import Health, Identity
 from wsrecorder.store.schema import SCHEMA, from_rows
 from wsrecorder.store.selection import Selection
 
@@ -325,3 +325,24 @@ def test_a_reading_connection_cannot_write(tmp_path: Path) -> None:
     fill(sink, 20)
     with connect_to_read(sink.path) as connection, pytest.raises(duckdb.Error):
         connection.execute("DELETE FROM events")
+
+
+def test_the_names_of_file_and_log_are_synced_whenever_they_are_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB syncs what it writes and never a folder: without its name a synced log is lost with the power."""
+    synced: list[bool] = []
+    path = tmp_path / "x.duckdb"
+    monkeypatch.setattr(disk, "sync_directory", lambda folder: synced.append(log_of(path).exists()))
+    writer = DuckDbWriter(path, Identity(id="x", name="x"))
+    assert synced == [True]
+    writer.append(batch(10))
+    assert synced == [True]
+    writer._connection.execute("SET wal_autocheckpoint = '1KB'")  # folds the log in, as it does when it has 16 MiB
+    writer.append(batch(10, 10))
+    assert synced == [True, False]
+    writer._connection.execute("SET wal_autocheckpoint = '16MB'")
+    for first in (20, 30):
+        writer.append(batch(10, first))
+        assert synced == [True, False, True]
+    writer.close()

@@ -74,6 +74,7 @@ class Recorder:
     Attributes:
         complete: The limit on frames is reached; whatever comes now is not part of the recording.
         messages: Frames recorded so far.
+        is_open: A connection is open.
         last_frame_ns: Monotonic time of the last frame that came in, or of the last ``open``.
         lost_frames: Frames that came and could not be kept, because the store took nothing for too long.
 
@@ -96,7 +97,7 @@ class Recorder:
         self._sent = 0
         self._taken_bytes = 0
         self._sent_bytes = 0
-        self._is_open = False
+        self.is_open = False
         self._lost_ns: int | None = None
         self._lost_cause = ""
         self._begin()
@@ -168,7 +169,7 @@ class Recorder:
         self.connections += 1
         self._go_on(self.connections - 1, Direction.IN)
         self.last_frame_ns = now_ns
-        self._is_open = True
+        self.is_open = True
         self._mark(Kind.OPEN, now_ns, detail)
 
     def closed(self, now_ns: int, *, code: int, reason: str, cause: str) -> None:
@@ -181,7 +182,7 @@ class Recorder:
             cause: Why, in words.
         """
         self._mark(Kind.CLOSE, now_ns, {"code": code, "reason": reason, "cause": cause})
-        self._is_open = False
+        self.is_open = False
         self._lost_ns, self._lost_cause = now_ns, cause
 
     def overflowed(self, now_ns: int, detail: Mapping[str, Any]) -> None:
@@ -234,9 +235,9 @@ class Recorder:
 
     def ended(self, now_ns: int) -> None:
         """Record that the session ends: with it ends the connection, or else the gap."""
-        if self._is_open:
+        if self.is_open:
             self._mark(Kind.CLOSE, now_ns, {"code": 1000, "reason": "", "cause": "the recording ended"})
-            self._is_open = False
+            self.is_open = False
         self._end_gap(now_ns)
 
     def is_due(self, now_ns: int) -> bool:

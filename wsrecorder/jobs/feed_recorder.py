@@ -78,8 +78,7 @@ class FeedRecorder:
         if self._recorder.connections == 0:
             self._recorder.started_ns = now_ns
             self._subprotocol = subprotocol
-        detail = {"url": self.shown_url, "subprotocol": subprotocol, "deflate": is_deflated}
-        self._recorder.opened(now_ns, detail)
+        self._recorder.opened(now_ns, {"url": self.shown_url, "subprotocol": subprotocol, "deflate": is_deflated})
 
     def on_frame(self, payload: bytes, opcode: int) -> None:
         """Take a message; stamps it."""
@@ -145,8 +144,7 @@ class FeedRecorder:
             closed = await self._until_closed()
             if closed is None:
                 return self._recording.error if self._recording else None
-            now_ns = self._now_ns()
-            self._recorder.closed(now_ns, code=closed.code, reason=closed.reason, cause=closed.cause)
+            self._recorder.closed(self._now_ns(), code=closed.code, reason=closed.reason, cause=closed.cause)
             self._flush()
             _LOG.warning(
                 "%s: %s (code %d)", self.shown_url, closed.cause, closed.code,
@@ -201,9 +199,13 @@ class FeedRecorder:
 
     async def _connect(self) -> Link:
         self._stalled: Closed | None = None
-        link = await connect_feed(self.options.feed, self, self.options.transport)
-        for text in self.options.send:
-            payload = text.encode()
+        try:
+            link = await connect_feed(self.options.feed, self, self.options.transport)
+        except FeedError as exc:
+            if self._recorder.is_open:  # it was, and the time for it was over before anybody could take note
+                self._recorder.closed(self._now_ns(), code=1006, reason="", cause=exc.message)
+            raise
+        for payload in map(str.encode, self.options.send):
             link.send(payload, Opcode.TEXT)
             self._recorder.sent(payload, Opcode.TEXT, self._now_ns())
         return link
@@ -321,9 +323,8 @@ class FeedRecorder:
         if self._outage is not None:
             self._outage.look()
         if self._paused_ns is not None:
-            now_ns = self._now_ns()
+            self._recorder.last_frame_ns = now_ns = self._now_ns()
             self._health.paused_ms += (now_ns - self._paused_ns) / 1e6
-            self._recorder.last_frame_ns = now_ns
             self._paused_ns = None
             if self._link is not None:
                 self._link.resume()

@@ -23,6 +23,7 @@ _FIN: Final = 0x80
 _RSV1: Final = 0x40  # "this message is compressed" (RFC 7692, section 6)
 _MASKED: Final = 0x80
 _WHOLE: Final = (_FIN | Opcode.TEXT, _FIN | Opcode.BINARY)
+_FIRST_RESERVED: Final = 3
 _FIRST_CONTROL: Final = 8
 _CLOSE: Final = 8
 _LARGEST_CONTROL: Final = 125
@@ -79,7 +80,7 @@ class FrameReader:
         self._skipped_bytes = 0
         self._parts: list[bytes] = []
         self._size_bytes = 0
-        self._opcode = 0
+        self._opcode = 0  # of the message whose parts these are; 0 where there is none
         self._is_compressed = False
         self._is_kept = True
         self.unfinished_bytes = 0
@@ -156,9 +157,17 @@ class FrameReader:
                 code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else _NO_CODE
                 self._sink.on_close(code, payload[2:].decode(errors="replace"))
             return
+        if opcode >= _FIRST_RESERVED:
+            self._sink.on_dropped(length, f"a frame of the reserved kind {opcode}")
+            return
         if opcode:
+            if self._opcode:
+                self._sink.on_dropped(self._size_bytes, "a message that another one began in")
             self._opcode, self._is_compressed, self._is_kept = opcode, bool(first & _RSV1), True
             self._parts, self._size_bytes = [], 0
+        elif not self._opcode:
+            self._sink.on_dropped(length, "a continuation of no message")
+            return
         self._size_bytes += length
         if payload is None or self._size_bytes > self._max_bytes:
             self._is_kept, self._parts = False, []
@@ -166,31 +175,33 @@ class FrameReader:
             self._parts.append(payload)
         if first & _FIN:
             payload, self._parts = b"".join(self._parts), []
-            self._finish(payload)
+            opcode, self._opcode = self._opcode, 0
+            self._finish(payload, opcode)
 
-    def _finish(self, payload: bytes) -> None:
+    def _finish(self, payload: bytes, opcode: int) -> None:
         if not self._is_kept:
             if self._is_compressed:
                 self._lose_context()
             self._sink.on_dropped(self._size_bytes, self._too_large)
         elif not self._is_compressed:
-            self._on_message(payload, self._opcode)
+            self._on_message(payload, opcode)
         elif self._inflater is None:
             self._sink.on_dropped(self._size_bytes, "a compressed message that cannot be inflated")
         else:
-            self._inflate(payload, self._inflater)
+            self._inflate(payload, opcode, self._inflater)
 
-    def _inflate(self, payload: bytes, inflater: Inflater) -> None:
+    def _inflate(self, payload: bytes, opcode: int, inflater: Inflater) -> None:
         try:
             message = inflater.inflate(payload)
         except OverflowError:
-            inflater.discard()
+            if not inflater.discard():
+                self._inflater = None  # as below
             self._sink.on_dropped(self._size_bytes, self._too_large)
         except zlib.error:
             self._lose_context()
             self._sink.on_dropped(self._size_bytes, "a compressed message that cannot be inflated")
         else:
-            self._on_message(message, self._opcode)
+            self._on_message(message, opcode)
 
     def _lose_context(self) -> None:
         if self._inflater is None:

@@ -62,7 +62,7 @@ class HttpHead:
     def status(self) -> int:
         """The status of an answer; 0 where it has none."""
         word = self.start.split(" ", 2)[1]
-        return int(word) if word.isdigit() else 0
+        return int(word) if word.isascii() and word.isdigit() else 0
 
     @property
     def is_upgrade(self) -> bool:

@@ -11,6 +11,7 @@ _TAIL: Final = b"\x00\x00\xff\xff"
 """What a sender cuts off the end of a deflated message (RFC 7692, section 7.2.1)."""
 
 _PIECE_BYTES: Final = 1 << 20
+_MOST_DISCARDED_BYTES: Final = 64 << 20
 
 
 class Inflater:
@@ -39,11 +40,19 @@ class Inflater:
         self._forget()
         return message
 
-    def discard(self) -> None:
-        """Inflate what is left of a message over the limit, for the sake of those that refer to it."""
+    def discard(self) -> bool:
+        """Inflate what is left of a message over the limit, for the sake of those that refer to it.
+
+        Returns:
+            Whether those can be inflated. Not where too much is left: 1 MiB of it can be 1 GiB and hold up everybody.
+        """
+        left_bytes = max(self._max_bytes, _MOST_DISCARDED_BYTES)
         while self._zlib.unconsumed_tail and self.keeps_context:
-            self._zlib.decompress(self._zlib.unconsumed_tail, _PIECE_BYTES)
+            if left_bytes <= 0:
+                return False
+            left_bytes -= len(self._zlib.decompress(self._zlib.unconsumed_tail, _PIECE_BYTES))
         self._forget()
+        return True
 
     def _forget(self) -> None:
         if not self.keeps_context:

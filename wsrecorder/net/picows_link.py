@@ -60,11 +60,20 @@ class _Told(logging.LoggerAdapter[logging.Logger]):
 
     Attributes:
         on_error: Called with each.
+        is_given_up: Nobody waits for the connection any more.
     """
 
     def __init__(self) -> None:
         super().__init__(_LOGGER, {})
         self.on_error: Callable[[], None] | None = None
+        self.link: PicowsLink | None = None
+        self.is_given_up = False
+
+    def give_up(self) -> None:
+        """Hear no more of the connection, and cut it."""
+        self.is_given_up = True
+        if self.link is not None:
+            self.link.give_up()
 
     def error(self, *args: object, **options: object) -> None:
         """Take word of an error."""
@@ -97,6 +106,7 @@ class PicowsLink(WSListener):
         self._is_broken = False
         self._end: asyncio.Future[None] | None = None
         told.on_error = self._stop_reading
+        told.link = self
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Take the transport; called by picows."""
@@ -133,6 +143,12 @@ class PicowsLink(WSListener):
         """
         self._is_over = True
         self._on_frame = _ignore
+
+    def give_up(self) -> None:
+        """Cut a connection that came too late."""
+        self._read_no_more()
+        if hasattr(self, "_transport"):
+            self.abort()
 
     def _stop_reading(self) -> None:
         """Read nothing more from the socket: picows has found an error, and would go on behind it for 10 ms.
@@ -271,6 +287,8 @@ async def open_link(options: FeedOptions, receiver: Receiver) -> PicowsLink:
     told = _Told()
 
     def link_to(request: picows.WSUpgradeRequest, response: picows.WSUpgradeResponse) -> PicowsLink:
+        if told.is_given_up:
+            raise picows.WSError("the time for connecting is over")
         _check_agreed(options, response)
         return PicowsLink(options, receiver, response, told)
 
@@ -292,6 +310,7 @@ async def open_link(options: FeedOptions, receiver: Receiver) -> PicowsLink:
                 logger_name=told,
             )
     except (TimeoutError, OSError, ValueError, picows.WSError) as exc:
+        told.give_up()  # picows leaves the connection open when it is cancelled, and goes on with it
         response = getattr(exc, "response", None)
         status = None if response is None else int(response.status)
         # One that was 101 and no good says for itself what was wrong with it.

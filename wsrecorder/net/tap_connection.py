@@ -12,6 +12,7 @@ from wsrecorder.core.credentials import redact_url
 from wsrecorder.core.distribution import Distribution
 from wsrecorder.net.auth import Gate, Refusal
 from wsrecorder.net.http_head import END, HttpHead
+from wsrecorder.net.tap_call import call
 from wsrecorder.net.tap_handshake import (
     MOST_HEAD_BYTES,
     BearerAnswer,
@@ -90,8 +91,7 @@ class TapConnection:
         self._early = b""  # what the client sent beyond its request
         self._request: HttpHead | None = None
         self._is_half_open = False
-        self._call: asyncio.Task[None] | None = None
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._waits: dict[str, asyncio.TimerHandle | asyncio.Task[None]] = {}  # ended with the connection
         self.tunnel: TapTunnel | None = None
         self.refused: int | None = None
         self.client = self._side(self._client_connected, self._take_request)
@@ -99,12 +99,9 @@ class TapConnection:
         self.client.other, self.server.other = self.server, self.client
 
     def _side(self, on_connected: Callable[[], None], on_data: Callable[[bytes], None]) -> Side:
-        def on_eof() -> bool:
-            return self._pass_eof_on(side)
-
         side = Side(
             self._options.buffer_bytes,
-            on_connected=on_connected, on_data=on_data, on_eof=on_eof,
+            on_connected=on_connected, on_data=on_data, on_eof=lambda: self._pass_eof_on(side),
             on_lost=lambda exc: self._lost(side, exc), on_mistake=self._break_off,
         )  # fmt: skip
         return side
@@ -122,8 +119,8 @@ class TapConnection:
     # The handshake.
 
     def _client_connected(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timers["request"] = loop.call_later(self._options.access.handshake_timeout_s, self._give_up_on_request)
+        limit_s = self._options.access.handshake_timeout_s
+        self._waits["request"] = asyncio.get_running_loop().call_later(limit_s, self._give_up_on_request)
         self._on_connected(self)
 
     def _give_up_on_request(self) -> None:
@@ -145,13 +142,13 @@ class TapConnection:
                 raise ValueError(f"no end within {MOST_HEAD_BYTES:,} bytes")
             self._request = HttpHead.parse(head)
         except ValueError as exc:
-            self._answer(400, "Bad Request", f"this is no HTTP request: {exc}")
+            self._say(answer(400, "Bad Request", f"this is no HTTP request: {exc}"))
             return
         if not self._admit(self._request):
             return
         self._state = Stage.CALLING
         self.client.hold(Hold.OTHER_IS_AWAY)
-        self._call = asyncio.get_running_loop().create_task(self._call_server())
+        self._waits["call"] = asyncio.get_running_loop().create_task(self._call_server())
 
     def _admit(self, request: HttpHead) -> bool:
         """Return whether a request may go on to the server; one that may not is answered."""
@@ -170,31 +167,23 @@ class TapConnection:
 
     async def _call_server(self) -> None:
         """Connect to the server, or tell the client why not."""
-        options = self._options
         try:
-            async with asyncio.timeout(options.open_timeout_s):
-                await asyncio.get_running_loop().create_connection(
-                    lambda: self.server,
-                    options.upstream_host,
-                    options.upstream_port,
-                    ssl=self._tls,
-                    server_hostname=options.upstream_host if self._tls else None,
-                )
-        except TimeoutError:
-            self._away(504, "Gateway Timeout", f"did not answer within {options.open_timeout_s:g} s")
+            await call(self._options, self._tls, self.server)
         except OSError as exc:
-            self._away(502, "Bad Gateway", why_away(exc))
+            self._away(exc)
         except Exception as exc:
             self._break_off(exc)
+        finally:
+            if not self.server.is_there and not self.client.is_there:
+                self._on_gone(self)
 
-    def _away(self, status: int, phrase: str, what: str) -> None:
+    def _away(self, exc: OSError) -> None:
+        is_late = isinstance(exc, TimeoutError)
+        what = f"did not answer within {self._options.open_timeout_s:g} s" if is_late else why_away(exc)
         where = f"{self._options.upstream_host}:{self._options.upstream_port}"
         _LOG.warning("%s %s", where, what)
-        self.refused = status
-        self._answer(status, phrase, f"wsrec tap: {where} {what}")
-
-    def _answer(self, status: int, phrase: str, text: str) -> None:
-        self._say(answer(status, phrase, text))
+        self.refused, phrase = (504, "Gateway Timeout") if is_late else (502, "Bad Gateway")
+        self._say(answer(self.refused, phrase, f"wsrec tap: {where} {what}"))
 
     def _say(self, whole_answer: bytes) -> None:
         self.client.write(whole_answer)
@@ -208,9 +197,19 @@ class TapConnection:
             self.server.end()
             return
         self._state = Stage.ANSWERED
+        limit_s = self._options.open_timeout_s
+        self._waits["answer"] = asyncio.get_running_loop().call_later(limit_s, self._give_up_on_answer)
         self.server.transport.write(forwarded(self._request, self._options).encode())
         if not self._request.is_upgrade:
             self._go_plain()
+
+    def _give_up_on_answer(self) -> None:
+        """End what the server has not answered: nothing is read from the client, so it would not be noticed to go."""
+        if self._state is Stage.ANSWERED:
+            if not self._head:
+                self._away(TimeoutError())
+            self.client.end()
+            self.server.end()
 
     def _take_answer(self, data: bytes) -> None:
         """Pass the server's answer on, and see what it is."""
@@ -291,7 +290,7 @@ class TapConnection:
 
     def _linger(self) -> None:
         """Close both sides when one has been half open for long, but not while anything still waits to be taken."""
-        self._timers["linger"] = asyncio.get_running_loop().call_later(_LINGER_S, self._end_lingering)
+        self._waits["linger"] = asyncio.get_running_loop().call_later(_LINGER_S, self._end_lingering)
 
     def _end_lingering(self) -> None:
         if self.client.waiting_bytes or self.server.waiting_bytes:
@@ -302,9 +301,8 @@ class TapConnection:
 
     def _lost(self, side: Side, exc: Exception | None) -> None:
         """End the other side as this one ended."""
-        for timer in (*self._timers.values(), self._call):
-            if timer is not None:
-                timer.cancel()
+        for wait in self._waits.values():
+            wait.cancel()
         other = side.other
         assert other is not None
         if self.tunnel is not None:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntFlag
 from typing import Final, cast
 
@@ -122,7 +123,10 @@ class Side(asyncio.Protocol):
         if self._transport.get_write_buffer_size():
             self._transport.close()
             return
-        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        # uvloop has no socket any more for one whose own end is on its way to us.
+        with suppress(OSError):
+            if (connection := self._transport.get_extra_info("socket")) is not None:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
     # What the event loop tells.

@@ -33,6 +33,7 @@ __all__ = [
     "free_bytes",
     "list_names",
     "make_directory",
+    "make_folders",
     "move_aside",
     "open_for_arrow",
     "private",
@@ -44,6 +45,7 @@ __all__ = [
     "storage_errors",
     "sync",
     "sync_directory",
+    "sync_name",
     "truncate",
 ]
 
@@ -100,9 +102,7 @@ def make_directory(path: Path, *, exist_ok: bool = True) -> None:
         StorageError: The disk refuses.
     """
     try:
-        for parent in reversed([folder for folder in path.parents if not folder.exists()]):
-            parent.mkdir(mode=_FOLDER_MODE, exist_ok=True)
-        path.mkdir(mode=_FOLDER_MODE, exist_ok=exist_ok)
+        make_folders(path, exist_ok=exist_ok)
     except FileExistsError:
         if not exist_ok:
             raise
@@ -112,6 +112,21 @@ def make_directory(path: Path, *, exist_ok: bool = True) -> None:
     except OSError:
         with storage_errors(path):
             raise
+
+
+def make_folders(path: Path, *, exist_ok: bool = True) -> None:
+    """Create a folder and its parents, so that a power loss does not take them away with all that is in them.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    missing = [folder for folder in path.parents if not folder.exists()][::-1]
+    for parent in missing:
+        parent.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+    is_new = not path.exists()
+    path.mkdir(mode=_FOLDER_MODE, exist_ok=exist_ok)
+    for folder in (*missing, path) if is_new else missing:
+        sync_directory(folder.parent)
 
 
 def create(path: Path) -> IO[bytes]:
@@ -247,6 +262,20 @@ def truncate(path: Path, size_bytes: int) -> None:
     with storage_errors(path), path.open("r+b") as file:
         file.truncate(size_bytes)
         os.fsync(file.fileno())  # the size is what matters here, which fdatasync may leave for later
+
+
+def sync_name(path: Path, known_inode: int | None = None) -> int | None:
+    """Make a file's name survive a power loss, unless the file is one whose name was made to already.
+
+    For files of those who sync what they write, but not names.
+
+    Returns:
+        The file's inode; None when there is no file.
+    """
+    inode = path.stat().st_ino if path.exists() else None
+    if inode != known_inode:
+        sync_directory(path.parent)
+    return inode
 
 
 def publish(temporary: Path, path: Path) -> None:

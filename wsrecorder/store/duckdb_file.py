@@ -71,11 +71,11 @@ class DuckDbWriter:
                     hint="name a new file with --into, or move this one away",
                 )
         with _storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            disk.make_folders(path.parent)
             self._connection = duckdb.connect(path, config=_WRITER_CONFIG)
-            self._connection.execute(_CREATE_EVENTS)
-            self._connection.execute(_CREATE_SESSION)
+            self._connection.execute(f"{_CREATE_EVENTS};{_CREATE_SESSION}")
             self._store_manifest()
+            self._log_inode = disk.sync_name(log_of(path))
 
     @classmethod
     def reopen(cls, path: Path) -> DuckDbWriter:
@@ -105,8 +105,7 @@ class DuckDbWriter:
     @property
     def size_bytes(self) -> int:
         """Bytes on disk, write-ahead log included."""
-        log = log_of(self.path)
-        return self.path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+        return sum(file.stat().st_size for file in (self.path, log_of(self.path)) if file.exists())
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Write a batch of `SCHEMA` in a transaction of its own, which DuckDB syncs.
@@ -117,6 +116,7 @@ class DuckDbWriter:
         """
         with _storage_errors(self.path, _REFUSALS):
             self._connection.execute("INSERT INTO events SELECT * FROM batch")
+            self._log_inode = disk.sync_name(log_of(self.path), self._log_inode)
 
     def resume(self) -> int:
         """Open the file anew after an append that failed, and return how many events it holds.

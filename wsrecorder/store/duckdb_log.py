@@ -36,6 +36,7 @@ def cut_log(path: Path, damage: SegmentDamaged) -> Path | None:
         with log.open("rb") as file, disk.create(kept) as copy:
             shutil.copyfileobj(file, copy)
             disk.sync(copy)
+        disk.sync_directory(kept.parent)  # nothing is cut off before it is there for good
         with log.open("r+b") as file:
             file.truncate(int(place[1]))
             disk.sync(file)

@@ -13,6 +13,8 @@ from typing import Final
 
 from wsrecorder.errors import SessionError
 from wsrecorder.store import disk
+from wsrecorder.store.duckdb_log import log_of
+from wsrecorder.store.library import DUCKDB_SUFFIX
 from wsrecorder.store.lock import SessionLock
 from wsrecorder.store.manifest import MANIFEST_NAME
 from wsrecorder.store.notes import notes_path
@@ -37,6 +39,7 @@ def remove_session(path: Place) -> None:
         raise SessionError(f"{path} is a link to a session that is kept elsewhere", hint="remove the link by hand")
     with disk.storage_errors(path.parent):
         hidden = Path(tempfile.mkdtemp(prefix=_HIDDEN, dir=path.parent))
+        disk.sync_directory(path.parent)  # by its name `sweep` finds what is moved there
     try:
         if path.is_dir():
             # Whoever holds the lock writes there: a recorder, or somebody who recovers it.
@@ -59,9 +62,11 @@ def sweep(library: Place) -> None:
         return
     for name in disk.list_names(library):
         if name.startswith(_HIDDEN):
+            if (library / name).is_symlink():
+                continue  # not ours: ours are folders
+            for session in disk.list_names(library / name):
+                _remove_rest(library / session)
             with disk.storage_errors(library / name):
-                if (library / name).is_symlink():
-                    continue  # not ours: ours are folders
                 shutil.rmtree(library / name)
 
 
@@ -73,10 +78,16 @@ def _remove_objects(path: ObjectPath) -> None:
     path.objects.delete([key for key in keys if key != manifest])
 
 
+def _remove_rest(path: Path) -> None:
+    """Remove what lies beside a DuckDB file that is hidden: a new one of its name would have it for its own."""
+    if not path.exists() and path.suffix == DUCKDB_SUFFIX:
+        for part in (log_of(path), local(notes_path(path), "removing notes")):
+            disk.remove(part)
+
+
 def _hide_file(path: Path, hidden: Path) -> None:
     # DuckDB: a tenth of a second that only its users should pay.
     from wsrecorder.store.duckdb_file import is_locked
-    from wsrecorder.store.duckdb_log import log_of
 
     if is_locked(path):
         raise SessionError(f"session {path.name} is being written by another process", hint="wait until it has ended")
