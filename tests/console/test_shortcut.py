@@ -90,6 +90,7 @@ async def ask(app: App, method: str, path: str, body: bytes = b"") -> tuple[int,
     for state in (found, *found.get("playbacks", ())):
         state.pop("achieved_speed", None)
         state.pop("lateness_ms", None)
+        state.pop("primed", None)  # the playback tells clients how things stand when its turn comes
         if state.get("status") == "playing":
             state.pop("position_ns")
     return said[0]["status"], {k: v for k, v in said[0]["headers"] if k != b"content-length"}, found
