@@ -6,9 +6,11 @@ import asyncio
 import json
 import random
 import signal
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +85,9 @@ def streamed(cluster: NatsCluster) -> dict[str, list[Event]]:
     batches: dict[str, LogBatches] = defaultdict(lambda: LogBatches(0))
     events: dict[str, list[Event]] = {}
     ids: set[str] = set()
-    for message in raw(cluster):
+    for message in raw(cluster, "wsrec.*.*"):
+        if message.subject.startswith("wsrec.@lease."):
+            continue
         assert message.headers[MESSAGE_ID] not in ids, "a message is there twice"
         ids.add(message.headers[MESSAGE_ID])
         session = session_of(message.headers)
@@ -339,3 +343,54 @@ async def test_archives_share_the_feeds_and_take_over(jetstream: NatsCluster, ad
             assert (await second.ended())[0] == 0
     assert in_library(tmp_path) == spooled(tmp_path)
     assert all(store.manifest().sealed for store in Library(tmp_path / "library").stores())
+
+
+def wait_for_subject(cluster: NatsCluster, subject: str) -> None:
+    """Wait until the stream has a message of a subject."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with suppress(Exception):
+            cluster.ask(lambda client: client.jetstream()._jsm.get_last_msg(STREAM, subject))
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"nothing of {subject} after 30 s")
+
+
+async def frames_of(url: str, into: list[str], stop: asyncio.Event) -> None:
+    """Note all that the feed sends, over a connection of our own."""
+    async with websockets.connect(url, max_size=None) as client:
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                into.append(str(await asyncio.wait_for(client.recv(), 0.2)))
+
+
+async def test_of_two_recorders_of_a_session_one_stands_in_for_the_other(
+    jetstream: NatsCluster, address: str, tmp_path: Path
+) -> None:
+    sent: list[str] = []
+    stop = asyncio.Event()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    pair = ("--session-id", "engine-1")
+    async with feed(tmp_path, 1_000) as url, recorder(url, address, tmp_path / "a", *pair) as first:
+        await asyncio.to_thread(wait_for_subject, jetstream, "wsrec.engine.ENGINE_UPDATE")
+        async with recorder(url, address, tmp_path / "b", *pair, "--duration", "20s") as second:
+            await second.says("standing by")
+            listening = asyncio.create_task(frames_of(url, sent, stop))
+            await asyncio.sleep(3)
+            first.process.kill()
+            await first.process.communicate()
+            await second.says("going on with event")
+            await asyncio.sleep(3)
+            stop.set()
+            await listening
+            code, _, said = await second.ended()
+    assert code == 0, said
+    (events,) = (await asyncio.to_thread(streamed, jetstream)).values()
+    assert [event.seq for event in events] == list(range(len(events)))
+    assert all(one.elapsed_ns <= other.elapsed_ns for one, other in pairwise(events))
+    texts = [event.text or "" for event in events if event.type not in (None, "HEARTBEAT")]
+    listened = [text for text in sent if '"HEARTBEAT"' not in text]
+    start = next(index for index in range(len(texts)) if texts[index : index + 20] == listened[:20])
+    assert len(listened) > 5_000
+    assert texts[start : start + len(listened)] == listened

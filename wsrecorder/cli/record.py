@@ -41,7 +41,7 @@ from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
 from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
 from wsrecorder.cli.recording import dialect_of, limits_of, max_frame_of
 from wsrecorder.cli.spool_options import Spool, SpoolMax
-from wsrecorder.cli.stream_options import KeepSpool, Replicas, destination_of
+from wsrecorder.cli.stream_options import KeepSpool, Replicas, SessionId, destination_of
 from wsrecorder.core.dialect import TS_UNITS
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.recorder import Retry
@@ -104,6 +104,7 @@ def record(
     spool_max: SpoolMax = "10GB",
     replicas: Replicas = 1,
     keep_spool: KeepSpool = False,
+    session_id: SessionId = None,
     type_path: Annotated[str, typer.Option(metavar="PATH", help="Where a message's type is, such as data.e.")] = "type",
     ts_path: Annotated[str, typer.Option(metavar="PATH", help="Where the sender's time stamp is.")] = "ts",
     ts_unit: Annotated[str, typer.Option(help=f"Its unit: {', '.join(TS_UNITS)}.")] = "ms",
@@ -137,7 +138,7 @@ def record(
     from wsrecorder.jobs.record_options import RecordOptions
     from wsrecorder.net.transport import FeedOptions, choose_transport
 
-    file, stream = destination_of(into, len(urls), replicas, keep_spool=keep_spool)
+    file, stream = destination_of(into, len(urls), replicas, session_id, keep_spool=keep_spool)
     black_box = black_box_of(snapshot, trigger, pre, post)
     keeping = keeping_of(keep, keep_size)
     upstream = upstream_options.upstream_of(

@@ -15,7 +15,7 @@ from wsrecorder.errors import UsageError
 if TYPE_CHECKING:
     from wsrecorder.jobs.record_options import StreamOptions
 
-__all__ = ["KeepSpool", "Replicas", "destination_of", "need_nats", "stream_address"]
+__all__ = ["KeepSpool", "Replicas", "SessionId", "destination_of", "need_nats", "stream_address"]
 
 _PANEL = "JetStream"
 
@@ -27,6 +27,15 @@ Replicas = Annotated[
 ]
 KeepSpool = Annotated[
     bool, typer.Option("--keep-spool", rich_help_panel=_PANEL, help="Keep what was published on the disk, too.")
+]
+
+SessionId = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID",
+        rich_help_panel=_PANEL,
+        help="Id of the session: several recorders that name the same one stand in for each other.",
+    ),
 ]
 
 
@@ -54,7 +63,7 @@ def need_nats() -> None:
 
 
 def destination_of(
-    into: str | None, urls: int, replicas: int, *, keep_spool: bool
+    into: str | None, urls: int, replicas: int, session_id: str | None, *, keep_spool: bool
 ) -> tuple[Path | None, StreamOptions | None]:
     """Return what ``--into`` names: a DuckDB file, a stream, or neither.
 
@@ -62,6 +71,7 @@ def destination_of(
         into: What it says.
         urls: How many feeds are recorded.
         replicas: Copies of a new stream.
+        session_id: Id of a session that others record too.
         keep_spool: Whether what was published stays on the disk.
 
     Raises:
@@ -73,7 +83,7 @@ def destination_of(
         need_nats()
         from wsrecorder.jobs.record_options import StreamOptions
 
-        return None, StreamOptions(stream_address(into), replicas, keeps_spool=keep_spool)
+        return None, StreamOptions(stream_address(into), replicas, keep_spool, session_id)
     if urls > 1:
         raise UsageError(f"--into takes one URL, found {urls}", hint="record each URL into a file of its own")
     return Path(into), None

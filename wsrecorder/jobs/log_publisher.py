@@ -12,10 +12,12 @@ from typing import Final
 
 from wsrecorder.core.stream_address import StreamAddress
 from wsrecorder.errors import FeedError, OwnMistake, SessionError, WsrecError
+from wsrecorder.jobs.log_pair import PairedSession
 from wsrecorder.jobs.log_session import LogSession
 from wsrecorder.net.jetstream import LogAway, connect_log
 from wsrecorder.store.library import Library, open_store
 from wsrecorder.store.lock import SessionLock, is_locked
+from wsrecorder.store.manifest import Manifest
 from wsrecorder.store.place import local
 from wsrecorder.store.removal import remove_session
 from wsrecorder.store.session import ParquetStore
@@ -145,6 +147,13 @@ class LogPublisher:
             self.trouble = None
             _LOG.info("%s takes events again", self._address)
 
+    def _left(self, store: ParquetStore, manifest: Manifest) -> LogSession:
+        """Return what publishes a session that was left; the one that goes on with us does not end with it."""
+        ours = self._session
+        if isinstance(ours, PairedSession) and manifest.identity.id == ours.store.identity().id:
+            return PairedSession(store, manifest, local(store.path, "a spool").name, ends=False)
+        return LogSession(store, manifest)
+
     def _leftovers(self) -> Iterator[LogSession]:
         """Yield the sessions of this name that a recorder has left in the spool; each is gone when it is published."""
         name = self._session.store.identity().name
@@ -159,7 +168,7 @@ class LogPublisher:
                 with _locked(path):
                     manifest = store.manifest()
                     manifest.sealed = True
-                    left = LogSession(store, manifest)
+                    left = self._left(store, manifest)
                     left.end(manifest)
                     _LOG.info("publishing what is left of %s", path.name)
                     yield left

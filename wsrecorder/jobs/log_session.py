@@ -54,6 +54,7 @@ class LogSession:
         next_seq: All events before this one are acknowledged.
         written: Events that are on the disk.
         has_ended: Whether the end is acknowledged too.
+        lease: Subject and position of the lease by which it publishes; None where there is none.
 
     Args:
         store: The session in the spool.
@@ -73,6 +74,9 @@ class LogSession:
         self._doubtful: BatchSpan | None = None
         self._dropped = 0
         self._safe_seq = 0
+        self._end_id = "end"
+        self._offset = 0  # from our own numbers to those of the stream, which another recorder may have begun
+        self.lease: tuple[str, int] | None = None
 
     def offer(self, first_seq: int, rows: RecordBatch) -> None:
         """Tell of rows that are on the disk now; they are kept in memory while there is room."""
@@ -98,14 +102,18 @@ class LogSession:
         feed = self._identity.name
         about = Manifest(identity=self._identity).to_json()
         subject = subject_of(feed, SESSION_TOKEN)
-        await log.publish([LogMessage(subject, session_headers(self._identity.id, "session"), about)], _TIMEOUT_S)
+        await log.publish(
+            [LogMessage(subject, session_headers(self._identity.id, "session"), about)], _TIMEOUT_S, self.lease
+        )
         last = await log.last(feed_subjects(feed))
         if last is not None and session_of(last.headers) != self._identity.id:
             last = await self._last_by_reading(log, subject)
         span = None if last is None else batch_of(last.headers)
         self.has_ended = last is not None and last.subject == subject_of(feed, END_TOKEN)
         self._doubtful = span
-        self.next_seq = self.written if self.has_ended else 0 if span is None else span.first_seq
+        self.next_seq = (
+            self.written if self.has_ended else self.next_seq if span is None else span.first_seq - self._offset
+        )
 
     async def _last_by_reading(self, log: EventLog, subject: str) -> Stored | None:
         """Return the session's last message where others of the same feed follow it."""
@@ -124,10 +132,12 @@ class LogSession:
 
     async def _settle(self, log: EventLog, span: BatchSpan) -> None:
         """Publish what is missing of a batch that was begun."""
-        rows = await asyncio.to_thread(self._read, span.first_seq, span.next_seq)
-        events = [event for batch in rows for event in iter_events(batch)]
+        rows = await asyncio.to_thread(self._read, span.first_seq - self._offset, span.next_seq - self._offset)
+        events = [event for batch in rows for event in self._events(batch)]
         messages = self._messages(events, log.most_bytes)
-        await log.publish([message for message in messages if not await self._is_there(log, message, messages)], 30.0)
+        await log.publish(
+            [message for message in messages if not await self._is_there(log, message, messages)], 30.0, self.lease
+        )
         self._note_acknowledged(span)
         self._doubtful = None
 
@@ -184,13 +194,13 @@ class LogSession:
         sending: asyncio.Task[None] | None = None
         spans: list[BatchSpan] = []
         try:
-            for events in cut(iter_events(rows), log.most_bytes, _MOST_EVENTS):
+            for events in cut(self._events(rows), log.most_bytes, _MOST_EVENTS):
                 messages = self._messages(events, log.most_bytes)
                 if sending is not None:
                     await sending
                     self._note_acknowledged(spans.pop())
                 spans.append(BatchSpan(events[0].seq, len(events), events[-1].elapsed_ns))
-                sending = asyncio.create_task(log.publish(messages, _TIMEOUT_S))
+                sending = asyncio.create_task(log.publish(messages, _TIMEOUT_S, self.lease))
                 await asyncio.sleep(0)
             if sending is not None:
                 await sending
@@ -201,17 +211,21 @@ class LogSession:
                 await asyncio.gather(sending, return_exceptions=True)
 
     async def _publish_end(self, log: EventLog, manifest: Manifest) -> None:
-        headers = session_headers(self._identity.id, "end")
+        headers = session_headers(self._identity.id, self._end_id)
         subject = subject_of(self._identity.name, END_TOKEN)
-        await log.publish([LogMessage(subject, headers, manifest.to_json())], _TIMEOUT_S)
+        await log.publish([LogMessage(subject, headers, manifest.to_json())], _TIMEOUT_S, self.lease)
         self.has_ended = True
+
+    def _events(self, rows: RecordBatch) -> Iterator[Event]:
+        """Yield events as they are to be in the stream."""
+        return iter_events(rows)
 
     def _messages(self, events: Sequence[Event], most_bytes: int) -> list[LogMessage]:
         return messages_of(self._identity.id, self._identity.name, events, most_bytes)
 
     def _note_acknowledged(self, span: BatchSpan) -> None:
         # The last batch stays on the disk: whoever goes on after a crash looks whether all of it is there.
-        self._safe_seq, self.next_seq = span.first_seq, span.next_seq
+        self._safe_seq, self.next_seq = span.first_seq - self._offset, span.next_seq - self._offset
 
     def drop_published(self) -> None:
         """Remove the sealed segments that nobody will read here again."""

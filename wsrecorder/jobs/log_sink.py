@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from wsrecorder.errors import StorageError, StoreAway, UsageError
+from wsrecorder.jobs.log_pair import PairedSession
 from wsrecorder.jobs.log_publisher import LogPublisher, check_stream
 from wsrecorder.jobs.log_session import LogSession
 from wsrecorder.jobs.record_options import RecordOptions, StreamOptions
 from wsrecorder.store import disk
-from wsrecorder.store.library import new_id
+from wsrecorder.store.library import new_id, safe_name
 from wsrecorder.store.manifest import Health, Identity, Manifest
 from wsrecorder.store.removal import remove_session
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore
@@ -50,7 +52,11 @@ class LogSink:
         self._sink = ParquetSink(folder, identity, options.limits, sync=options.sync)
         self.tally = self._sink.tally
         self.manifest = self._sink.manifest
-        self._session = LogSession(ParquetStore(folder), self.manifest)
+        store = ParquetStore(folder)
+        if stream.session_id is None:
+            self._session = LogSession(store, self.manifest)
+        else:
+            self._session = PairedSession(store, self.manifest, folder.name)
         self._publisher = LogPublisher(stream.address, stream.replicas, self._session, keeps_spool=stream.keeps_spool)
         self._looked_ns: int | None = None
         self._warned_bytes = 0
@@ -143,6 +149,12 @@ def begin_published(options: RecordOptions, stream: StreamOptions, identity: Ide
     """
     check_stream(stream.address, stream.replicas)
     spool, stem = stream_spool(options, stream), new_id(identity.name, identity.started_ns)
+    if stream.session_id is not None:
+        identity = msgspec.structs.replace(identity, id=safe_name(stream.session_id))
+        folder = spool / f"{identity.id}.{uuid.uuid4().hex[:12]}"
+        disk.make_directory(folder)
+        disk.make_directory(folder / EVENTS_FOLDER)
+        return LogSink(folder, identity, options, stream)
     for number in range(1, 10_000):
         identity = msgspec.structs.replace(identity, id=stem if number == 1 else f"{stem}-{number}")
         try:

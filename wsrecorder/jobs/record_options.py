@@ -42,6 +42,7 @@ class StreamOptions:
         address: Where it is.
         replicas: How many copies a new one has.
         keeps_spool: Whether what was published stays on the disk, too.
+        session_id: Id of a session that other recorders of the feed record too; None is a session of its own.
 
     Raises:
         UsageError: The address names a session, too.
@@ -50,6 +51,7 @@ class StreamOptions:
     address: StreamAddress
     replicas: int = 1
     keeps_spool: bool = False
+    session_id: str | None = None
 
     def __post_init__(self) -> None:
         if self.address.session is not None:

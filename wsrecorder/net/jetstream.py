@@ -23,7 +23,7 @@ from wsrecorder.core.log_message import LogMessage
 from wsrecorder.core.stream_address import StreamAddress
 from wsrecorder.errors import FeedError, SessionNotFound
 
-__all__ = ["ALL_SUBJECTS", "EventLog", "LogAway", "Stored", "connect_log"]
+__all__ = ["ALL_SUBJECTS", "EXPECTED", "WRONG_LAST", "EventLog", "LogAway", "Stored", "connect_log"]
 
 ALL_SUBJECTS: Final = "wsrec.>"
 """What a stream that we make takes."""
@@ -32,6 +32,13 @@ _CONNECT_S: Final = 5.0
 _REQUEST_S: Final = 5.0
 _DUPLICATES_S: Final = 600.0
 """How long the server knows messages again. What was sent before a longer outage is looked up instead."""
+
+EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
+"""Header that lets a message in only behind a certain one of its subject."""
+
+_EXPECTED_OF: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
+WRONG_LAST: Final = (10071, 10164)
+"""What the server says of one that comes behind another."""
 
 _PERMISSION: Final = "give the account the subjects wsrec.>, $JS.API.> and _INBOX.>, or name another user"
 
@@ -70,7 +77,7 @@ class EventLog:
         self.address = address
         self.client = Client()
         self.context = JetStreamContext(self.client, timeout=_REQUEST_S)
-        self._said: str | None = None
+        self._said: Exception | None = None
 
     async def connect(self) -> None:
         """Connect to any of the servers; lost connections are made again from then on.
@@ -91,7 +98,7 @@ class EventLog:
                 )  # fmt: skip
         except (TimeoutError, OSError, nats.errors.Error) as exc:
             await self.close()
-            said = self._said or str(exc) or "no answer"
+            said = str(self._said or exc) or "no answer"
             if "uthoriz" in said or "uthentic" in said:
                 raise FeedError(
                     f"{self.address} refuses us: {said}",
@@ -105,7 +112,7 @@ class EventLog:
             raise FeedError(f"{self.address} cannot be used: {exc}", hint="check the credentials file") from exc
 
     async def _on_error(self, error: Exception) -> None:
-        self._said = str(error) or type(error).__name__
+        self._said = error
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -116,8 +123,8 @@ class EventLog:
         self._said = None
 
     @contextmanager
-    def _answers(self) -> Iterator[None]:
-        """Translate what the library raises."""
+    def answers(self) -> Iterator[None]:
+        """Translate what the library raises within the block."""
         self._forget_what_was_said()
         try:
             yield
@@ -130,7 +137,10 @@ class EventLog:
         except nats.js.errors.APIError as exc:
             raise self._refused(exc) from exc
         except (TimeoutError, OSError, nats.errors.Error) as exc:
-            said = self._said or str(exc) or type(exc).__name__
+            if isinstance(self._said, nats.js.errors.APIError):
+                # nats-py 2.16 raises in its own callback what the server says of a message, and the future never hears.
+                raise self._refused(self._said) from self._said
+            said = str(self._said or exc) or type(exc).__name__
             if "ermission" in said:
                 raise FeedError(f"{self.address} does not permit it: {said}", hint=_PERMISSION) from exc
             raise LogAway(
@@ -138,6 +148,10 @@ class EventLog:
             ) from exc
 
     def _refused(self, exc: nats.js.errors.APIError) -> FeedError:
+        if exc.err_code in WRONG_LAST:
+            return LogAway(
+                f"{self.address}: another recorder of the session has gone on", hint="it publishes; stand by"
+            )
         if exc.code == 503:
             return LogAway(f"{self.address} is away: {exc.description}", hint="check the servers of the cluster")
         return FeedError(
@@ -157,10 +171,10 @@ class EventLog:
         """
         name = self.address.stream
         try:
-            with self._answers():
+            with self.answers():
                 info = await self.context._jsm.stream_info(name)
         except nats.js.errors.NotFoundError:
-            with self._answers():
+            with self.answers():
                 info = await self.context._jsm.add_stream(
                     api.StreamConfig(
                         name=name, subjects=[ALL_SUBJECTS], retention=api.RetentionPolicy.LIMITS,
@@ -194,17 +208,25 @@ class EventLog:
         """Largest payload of a message of ours: the server's limit counts the headers too."""
         return max(1_024, self.client.max_payload // 3)
 
-    async def publish(self, messages: Sequence[LogMessage], timeout_s: float) -> None:
+    async def publish(
+        self, messages: Sequence[LogMessage], timeout_s: float, lease: tuple[str, int] | None = None
+    ) -> None:
         """Publish messages and return once each is acknowledged, which a stream of three does when two have it.
 
         All are under way at once, but for those of one subject, which go one after the other: what a consumer of
         one type gets is always in order.
 
+        Args:
+            messages: Any number.
+            timeout_s: For all of them.
+            lease: Subject and position of a lease; the server refuses what is published after somebody else took it.
+
         Raises:
             LogAway: Not all were acknowledged; they may be published again, with the same ids.
             FeedError: The stream refuses.
         """
-        with self._answers():
+        fence = {} if lease is None else {EXPECTED: str(lease[1]), _EXPECTED_OF: lease[0]}
+        with self.answers():
             waiting: dict[str, asyncio.Future[Any]] = {}
             try:
                 async with asyncio.timeout(timeout_s):
@@ -212,8 +234,15 @@ class EventLog:
                         if message.subject in waiting:
                             await waiting.pop(message.subject)
                         waiting[message.subject] = await self.context.publish_async(
-                            message.subject, message.payload, headers=dict(message.headers), stream=self.address.stream
+                            message.subject,
+                            message.payload,
+                            headers={**message.headers, **fence},
+                            stream=self.address.stream,
                         )
+                        if fence:
+                            # A cluster takes one at a time that names a lease: the first one, for all of them.
+                            await waiting.pop(message.subject)
+                            fence = {}
                     for acknowledged in waiting.values():
                         await acknowledged
             finally:
@@ -232,7 +261,7 @@ class EventLog:
 
     async def _get(self, **wanted: Any) -> Stored | None:
         try:
-            with self._answers():
+            with self.answers():
                 found = await self.context._jsm.get_msg(self.address.stream, **wanted)
         except nats.js.errors.NotFoundError as exc:
             if exc.err_code == 10059:
@@ -253,7 +282,7 @@ class EventLog:
             SessionNotFound: There is no such stream.
         """
         try:
-            with self._answers():
+            with self.answers():
                 info = await self.context._jsm.stream_info(self.address.stream, subjects_filter=matching)
         except nats.js.errors.NotFoundError as exc:
             raise self._no_stream() from exc
@@ -262,7 +291,7 @@ class EventLog:
     async def span(self) -> tuple[int, int]:
         """Return the positions of the first and the last message of the stream."""
         try:
-            with self._answers():
+            with self.answers():
                 info = await self.context._jsm.stream_info(self.address.stream)
         except nats.js.errors.NotFoundError as exc:
             raise self._no_stream() from exc
