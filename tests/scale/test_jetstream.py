@@ -19,16 +19,24 @@ import websockets
 
 from tests.cli.programs import Program, wsrec
 from tests.scale.nats_cluster import NatsCluster
+from wsrecorder.clock import SystemClock
 from wsrecorder.core.event import Event, Kind
 from wsrecorder.core.log_batches import LogBatches
-from wsrecorder.core.log_message import MESSAGE_ID, session_of
+from wsrecorder.core.log_message import MESSAGE_ID, messages_of, session_of
+from wsrecorder.core.stream_address import parse_stream_address
+from wsrecorder.jobs.archive import ArchiveOptions, archive
+from wsrecorder.jobs.log_session import LogSession
+from wsrecorder.net.jetstream import EventLog, connect_log
+from wsrecorder.net.log_reader import LogReader
 from wsrecorder.store.library import Library
 from wsrecorder.store.schema import iter_events
 from wsrecorder.store.selection import Selection
+from wsrecorder.store.session import ParquetStore
 
 pytestmark = [pytest.mark.scale, pytest.mark.timeout(180), pytest.mark.filterwarnings("default")]
 
 STREAM = "EVENTS"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 @pytest.fixture
@@ -394,3 +402,56 @@ async def test_of_two_recorders_of_a_session_one_stands_in_for_the_other(
     start = next(index for index in range(len(texts)) if texts[index : index + 20] == listened[:20])
     assert len(listened) > 5_000
     assert texts[start : start + len(listened)] == listened
+
+
+@asynccontextmanager
+async def begun(
+    folder: Path, address: str, duplicates_s: float
+) -> AsyncIterator[tuple[EventLog, LogSession, list[Event]]]:
+    """A session on the disk of which the stream has the first batch, and of the second one half the messages."""
+    store = Library(FIXTURES).find("parquet-v1")
+    assert isinstance(store, ParquetStore)
+    manifest = store.manifest()
+    events = [event for rows in store.batches(Selection()) for event in iter_events(rows)]
+    identity = manifest.identity
+    async with connect_log(parse_stream_address(address)) as log:
+        config = {"subjects": ["wsrec.>"], "num_replicas": 3, "duplicate_window": duplicates_s}
+        await log.context._jsm.add_stream(name=STREAM, **config)
+        await LogSession(store, manifest).resume(log)
+        half = len(events) // 2
+        first, second = (
+            messages_of(identity.id, identity.name, part, 10**5) for part in (events[:half], events[half:])
+        )
+        await log.publish([*first, *second[: len(second) // 2]], 10)
+        session = LogSession(store, manifest)
+        session.end(manifest)
+        yield log, session, events
+
+
+async def test_a_batch_that_was_begun_is_completed_and_not_repeated(
+    jetstream: NatsCluster, address: str, tmp_path: Path
+) -> None:
+    async with begun(tmp_path, address, 0.1) as (log, session, events):
+        await asyncio.sleep(0.5)  # the server knows nothing again any more
+        await session.publish(log)
+        (found,) = (await asyncio.to_thread(streamed, jetstream)).values()
+        assert found == events
+
+
+async def test_what_was_committed_and_not_acknowledged_is_not_written_twice(
+    jetstream: NatsCluster, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hold_back(reader: LogReader, position: int) -> None:
+        """As if it were killed right before."""
+
+    options = ArchiveOptions(address=parse_stream_address(address), library=tmp_path)
+    async with begun(tmp_path, address, 60) as (log, session, events):
+        with monkeypatch.context() as killed:
+            killed.setattr(LogReader, "acknowledge", hold_back)
+            done = await archive(options, SystemClock(), asyncio.Event())
+        assert done.events == len(events) // 2
+        await session.publish(log)
+    done = await archive(options, SystemClock(), asyncio.Event())
+    assert done.events == len(events) - len(events) // 2
+    (store,) = Library(tmp_path).stores()
+    assert [event for rows in store.batches(Selection()) for event in iter_events(rows)] == events

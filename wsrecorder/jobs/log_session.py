@@ -100,11 +100,12 @@ class LogSession:
     async def resume(self, log: EventLog) -> None:
         """Find out how far the stream has come."""
         feed = self._identity.name
-        about = Manifest(identity=self._identity).to_json()
         subject = subject_of(feed, SESSION_TOKEN)
-        await log.publish(
-            [LogMessage(subject, session_headers(self._identity.id, "session"), about)], _TIMEOUT_S, self.lease
-        )
+        told = await log.last(subject)
+        if told is None or session_of(told.headers) != self._identity.id:
+            about = Manifest(identity=self._identity).to_json()
+            headers = session_headers(self._identity.id, "session")
+            await log.publish([LogMessage(subject, headers, about)], _TIMEOUT_S, self.lease)
         last = await log.last(feed_subjects(feed))
         if last is not None and session_of(last.headers) != self._identity.id:
             last = await self._last_by_reading(log, subject)
