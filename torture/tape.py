@@ -19,6 +19,7 @@ __all__ = ["Mark", "Named", "Step", "Synced", "SyncedFolder", "Tape", "Together"
 
 _MOVES: Final = ("replace", "rename", "unlink", "remove", "mkdir", "rmdir")
 _SYNCS: Final = ("fsync", "fdatasync")
+_JOURNAL: Final = ".journal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +188,9 @@ class Tape:
             node = self._nodes[stat.st_ino]
             self._add(Synced(node) if node in self._content else SyncedFolder(node))
 
-    def _add(self, step: Step) -> None:
+    def _add(self, step: Step, *, by_recorder: bool = False) -> None:
         with self._lock:
-            if threading.current_thread().name == self._beside:
+            if threading.current_thread().name == self._beside and not by_recorder:
                 # What the program promised meanwhile is promised of what came before.
                 at = len(self.steps)
                 self.aside.append((at - (at > 0 and isinstance(self.steps[-1], Mark)), step))
@@ -221,20 +222,26 @@ class Tape:
         self._nodes = nodes
         self._note_names(names, made, at_once=at_once)
         for node, path in paths.items():
-            self._note_bytes(node, Path(path).read_bytes())
+            self._note_bytes(node, path)
 
     def _note_names(self, names: dict[tuple[int, str], int], made: dict[int, bool], *, at_once: bool) -> None:
         changes = tuple(
             (*key, names.get(key)) for key in sorted({*names, *self._names}) if names.get(key) != self._names.get(key)
         )
         self._names = names
-        if at_once and changes:
-            self._add(Named(changes, made))
-        elif changes:
-            for change in sorted(changes, key=lambda change: (change[2] is not None, change[2] or 0)):
-                self._add(Named((change,), {node: is_folder for node, is_folder in made.items() if node == change[2]}))
+        # Whoever looks, the recorder alone makes journals: it may have done so while the sealer was at work.
+        theirs = tuple(change for change in changes if not _makes_journal(change))
+        alone = [change for change in changes if _makes_journal(change)]
+        if not at_once:
+            alone += sorted(theirs, key=lambda change: (change[2] is not None, change[2] or 0))
+        elif theirs:
+            self._add(Named(theirs, {node: made[node] for _, _, node in theirs if node in made}))
+        for change in alone:
+            step = Named((change,), {node: is_folder for node, is_folder in made.items() if node == change[2]})
+            self._add(step, by_recorder=_makes_journal(change))
 
-    def _note_bytes(self, node: int, found: bytes) -> None:
+    def _note_bytes(self, node: int, path: str) -> None:
+        found = Path(path).read_bytes()
         known = self._content.get(node)
         if found == known:
             return
@@ -244,4 +251,9 @@ class Tape:
         known = known or b""
         others = (place for place, (was, byte) in enumerate(zip(known, found, strict=False)) if was != byte)
         offset = next(others, min(len(known), len(found)))
-        self._add(Written(node, offset, found[offset:], len(found)))
+        self._add(Written(node, offset, found[offset:], len(found)), by_recorder=path.endswith(_JOURNAL))
+
+
+def _makes_journal(change: tuple[int, str, int | None]) -> bool:
+    _, name, node = change
+    return node is not None and name.endswith(_JOURNAL)
