@@ -15,7 +15,7 @@ import pytest
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "wsrecorder"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-OPTIONAL = {"picows", "uvloop"}  # what the extra "fast" brings
+OPTIONAL = {"picows": "fast", "uvloop": "fast", "pyspark": "spark"}  # the extra that brings it
 LOCKS = ["requirements.lock", "requirements-mitmproxy.lock"]
 VAGUE = {"utils", "helpers", "manager", "handler", "base", "common", "misc"}
 # In parts, so that this file passes its own test.
@@ -85,7 +85,7 @@ def test_public_names_are_those_in_all(path: Path) -> None:
     except ModuleNotFoundError as missing:
         if missing.name not in OPTIONAL:
             raise
-        pytest.skip(f"{missing.name} is not installed: pip install 'wsrecorder[fast]'")
+        pytest.skip(f"{missing.name} is not installed: pip install 'wsrecorder[{OPTIONAL[missing.name]}]'")
     listed = set(getattr(module, "__all__", ()))
     assert defined_names(ast.parse(path.read_text())) - listed == set(), "public, but not in __all__"
     assert {name for name in listed if not hasattr(module, name)} == set(), "in __all__, but not there"
