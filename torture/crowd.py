@@ -244,11 +244,16 @@ async def come_and_go(port: int, chance: Random, frames: list[bytes], stay_s: fl
     return how, hearing
 
 
+_GATHER_S: Final = 2.0
+"""They come within this time, not in one instant: two hundred handshakes at once hold up whoever answers them."""
+
+
 async def _fickle(port: int, began_ns: int, window_ns: int, plan: dict[str, int]) -> dict[str, Any]:
     chance, frames = Random(plan["seed"]), wire(plan["count"], plan["size_bytes"])
     goers, endings, wrong = Counter[str](), Counter[str](), list[str]()
 
     async def go_on(until_ns: int) -> None:
+        await asyncio.sleep(chance.random() * _GATHER_S)
         while time.monotonic_ns() < until_ns:
             how, hearing = await come_and_go(port, chance, frames, stay_s=2.0)
             goers[how] += 1
@@ -263,12 +268,12 @@ async def _fickle(port: int, began_ns: int, window_ns: int, plan: dict[str, int]
     for window in range(1, plan["windows"], 2):
         start_ns = began_ns + window * window_ns
         await asyncio.sleep(max(0.0, (start_ns - time.monotonic_ns()) / 1e9))
-        ice = [await freeze(port) for _ in range(plan["frozen"])]
-        await asyncio.gather(
-            warm(ice[::2], start_ns + window_ns // 2),
-            warm(ice[1::2], start_ns + window_ns),
-            *(go_on(start_ns + window_ns) for _ in range(plan["goers"])),
-        )
+        going = [asyncio.create_task(go_on(start_ns + window_ns)) for _ in range(plan["goers"])]
+        ice = []
+        for _ in range(plan["frozen"]):
+            ice.append(await freeze(port))
+            await asyncio.sleep(_GATHER_S / plan["frozen"])
+        await asyncio.gather(warm(ice[::2], start_ns + 3 * window_ns // 4), warm(ice[1::2], start_ns + window_ns), *going)
     return {"goers": goers, "endings": endings, "wrong": wrong[:3]}
 
 
