@@ -273,7 +273,9 @@ async def _fickle(port: int, began_ns: int, window_ns: int, plan: dict[str, int]
         for _ in range(plan["frozen"]):
             ice.append(await freeze(port))
             await asyncio.sleep(_GATHER_S / plan["frozen"])
-        await asyncio.gather(warm(ice[::2], start_ns + 3 * window_ns // 4), warm(ice[1::2], start_ns + window_ns), *going)
+        await asyncio.gather(
+            warm(ice[::2], start_ns + 3 * window_ns // 4), warm(ice[1::2], start_ns + window_ns), *going
+        )
     return {"goers": goers, "endings": endings, "wrong": wrong[:3]}
 
 
