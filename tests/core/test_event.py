@@ -73,6 +73,17 @@ def test_a_batch_is_as_long_as_its_rows() -> None:
     assert batch.marks == batch.runs == []
 
 
+def test_a_row_that_came_half_is_taken_back_with_its_mark() -> None:
+    batch = Batch(first_seq=0, wall_offset_ns=0)
+    batch.elapsed_ns.extend([1, 2])
+    batch.opcodes.extend([1, 0])
+    batch.payloads += [b"whole"]
+    batch.marks += [Mark(0, Kind.NOTE, "{}"), Mark(1, Kind.GAP, "{}")]
+    batch.drop_half_row()
+    assert (len(batch), list(batch.elapsed_ns), list(batch.opcodes)) == (1, [1], [1])
+    assert [mark.index for mark in batch.marks] == [0]
+
+
 def test_words_are_those_of_the_format() -> None:
     assert [str(kind) for kind in Kind] == ["message", "open", "close", "gap", "note"]
     assert [str(direction) for direction in Direction] == ["in", "out"]

@@ -362,6 +362,25 @@ def test_what_came_in_is_counted_apart_from_what_was_sent() -> None:
 # A store that takes nothing for a while.
 
 
+def test_a_frame_that_we_failed_at_is_a_gap_and_the_others_are_whole() -> None:
+    recorder = recording()
+    recorder.frame(b"before", Opcode.TEXT, START_NS + 1)
+    recorder.stumbled(START_NS + 2, "a mistake of our own")
+    recorder.frame(b"after", Opcode.TEXT, START_NS + 3)
+    batch = taken(recorder)
+    assert batch.payloads == [b"", b"before", b"", b"after"]
+    assert marks(batch)[1] == (2, "gap", {"cause": "a mistake of our own"})
+    assert recorder.gaps == 1
+
+
+def test_who_is_shut_already_goes_on_counting_from_then() -> None:
+    recorder = recording()
+    recorder.shut(START_NS + 5)
+    recorder.frame(b"lost", Opcode.TEXT, START_NS + 6)
+    recorder.shut(START_NS + 7)
+    assert recorder.outlasted(START_NS + 8, 3, "disk full") == 1
+
+
 def test_what_nobody_has_room_for_is_counted_and_takes_no_number() -> None:
     recorder = recording(batch_events=3)
     recorder.frame(b"kept", Opcode.TEXT, START_NS + 1)
