@@ -9,11 +9,11 @@ time zone of the Spark session is set to that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from functools import reduce
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from wsrecorder.analysis.spark_dialect import to_spark
 from wsrecorder.analysis.views import VIEWS, needed, view
@@ -111,14 +111,11 @@ def _recorded(spark: SparkSession, stores: Sequence[Store]) -> DataFrame:
         told_by_path = "regexp_extract(_metadata.file_path, '([^/]+)/[^/]+/[^/]+$', 1)"
         parts.append(_segments(spark, named_by_id, told_by_path))
     if remote:
-        # pyspark is an extra
-        from pyspark.errors import AnalysisException
+        from wsrecorder.analysis.spark_source import option_of, source_named  # pyspark is an extra
 
-        from wsrecorder.analysis.spark_source import SegmentSource, option_of
-
-        with suppress(AnalysisException):  # it is known from before
-            spark.dataSource.register(SegmentSource)
-        parts.append(spark.read.format(SegmentSource.name()).option("segments", option_of(remote)).load())
+        source = source_named(f"wsrec_{uuid4().hex}")
+        spark.dataSource.register(source)
+        parts.append(spark.read.format(source.name()).option("segments", option_of(remote)).load())
     return reduce(lambda all_before, part: all_before.unionByName(part), parts or [_empty(spark)])
 
 

@@ -19,7 +19,7 @@ from wsrecorder.store.place import place_of
 from wsrecorder.store.schema import COLUMNS, RecordBatch, to_plain_table
 from wsrecorder.store.segment import Segment
 
-__all__ = ["SegmentSource", "option_of"]
+__all__ = ["SegmentSource", "option_of", "source_named"]
 
 
 def option_of(segments: Sequence[tuple[str, str]]) -> str:
@@ -46,6 +46,15 @@ class SegmentSource(DataSource):  # type: ignore[misc]  # pyspark is not read by
     def reader(self, schema: Any) -> DataSourceReader:
         """Return what reads the segments that the option names."""
         return _Reader(msgspec.json.decode(self.options["segments"], type=list[tuple[str, str]]))
+
+
+def source_named(name: str) -> type[SegmentSource]:
+    """Return the source under a name of its own.
+
+    Spark (4.3) looks for a name among those of all its sessions when one is registered, and only among those of one
+    session when it is used: so each registration needs a new one.
+    """
+    return type("SegmentSource", (SegmentSource,), {"name": classmethod(lambda _: name)})
 
 
 class _Reader(DataSourceReader):  # type: ignore[misc]
