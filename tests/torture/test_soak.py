@@ -30,13 +30,13 @@ def quiet() -> Iterator[None]:
 def test_twenty_minutes_of_recording_hold_no_more_at_their_end(tmp_path: Path) -> None:
     soaked = record_day(3, 20 * MINUTES, tmp_path, trouble_s=25)
     assert not soaked.trouble
-    assert "0 reconnects" not in soaked.work
+    assert ", 0 reconnects" not in soaked.work  # 30 of them end in the same words
 
 
 def test_twenty_minutes_of_a_replay_that_loops_hold_no_more_at_their_end(tmp_path: Path) -> None:
     soaked = replay_day(3, 20 * MINUTES, tmp_path)
     assert not soaked.trouble
-    assert "in 1 passes" not in soaked.work
+    assert " in 1 passes" not in soaked.work
 
 
 @pytest.mark.parametrize(
