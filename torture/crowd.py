@@ -178,7 +178,7 @@ def _steady(port: int, clients: int, count: int, size_bytes: int, path: Path) ->
 
 
 async def freeze(port: int) -> socket.socket:
-    """Connect, with as little room in the kernel as can be had, and read nothing."""
+    """Connect, with as little room in the kernel as can be had, and read nothing; return when it was answered."""
     frozen = socket.socket()
     # Small segments make the sender's buffer small as well: on loopback it would be some megabytes.
     frozen.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SMALL_SEGMENT_BYTES)
@@ -187,6 +187,10 @@ async def freeze(port: int) -> socket.socket:
     loop = asyncio.get_running_loop()
     await loop.sock_connect(frozen, ("127.0.0.1", port))
     await loop.sock_sendall(frozen, _REQUEST)
+    answered = asyncio.Event()
+    loop.add_reader(frozen, answered.set)
+    await answered.wait()
+    loop.remove_reader(frozen)
     return frozen
 
 
@@ -245,7 +249,7 @@ async def come_and_go(port: int, chance: Random, frames: list[bytes], stay_s: fl
 
 
 _GATHER_S: Final = 2.0
-"""They come within this time, not in one instant: two hundred handshakes at once hold up whoever answers them."""
+"""They come, and thaw, within this time, not in one instant: two hundred handshakes at once hold up whoever answers."""
 
 
 async def _fickle(port: int, began_ns: int, window_ns: int, plan: dict[str, int]) -> dict[str, Any]:
@@ -259,23 +263,21 @@ async def _fickle(port: int, began_ns: int, window_ns: int, plan: dict[str, int]
             goers[how] += 1
             wrong.extend(filter(None, [hearing.wrong]))
 
-    async def warm(ice: list[socket.socket], at_ns: int) -> None:
-        await asyncio.sleep(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
-        for ending, hearing in await asyncio.gather(*(thaw(frozen, frames, _PATIENCE_S) for frozen in ice)):
-            endings[ending] += 1
-            wrong.extend(filter(None, [hearing.wrong]))
+    async def stand(come_s: float, stay_s: float) -> None:
+        await asyncio.sleep(come_s)
+        frozen = await freeze(port)
+        await asyncio.sleep(stay_s)
+        ending, hearing = await thaw(frozen, frames, _PATIENCE_S)
+        endings[ending] += 1
+        wrong.extend(filter(None, [hearing.wrong]))
 
     for window in range(1, plan["windows"], 2):
         start_ns = began_ns + window * window_ns
         await asyncio.sleep(max(0.0, (start_ns - time.monotonic_ns()) / 1e9))
-        going = [asyncio.create_task(go_on(start_ns + window_ns)) for _ in range(plan["goers"])]
-        ice = []
-        for _ in range(plan["frozen"]):
-            ice.append(await freeze(port))
-            await asyncio.sleep(_GATHER_S / plan["frozen"])
-        await asyncio.gather(
-            warm(ice[::2], start_ns + 3 * window_ns // 4), warm(ice[1::2], start_ns + window_ns), *going
-        )
+        misbehaving = [go_on(start_ns + window_ns) for _ in range(plan["goers"])]
+        for number in range(plan["frozen"]):
+            misbehaving.append(stand(number * _GATHER_S / plan["frozen"], 0.75 * window_ns / 1e9))
+        await asyncio.gather(*misbehaving)
     return {"goers": goers, "endings": endings, "wrong": wrong[:3]}
 
 
