@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.asyncio.client import connect
@@ -17,6 +19,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from tests.jobs.dialogues import dialogue, talker
 from tests.jobs.replays import ats, listen, message, session, until
+from tests.net.tapping import serving
 from tests.numbered_feed import NumberedFeed, number_of, payload
 from wsrecorder.analysis.session import Session, open_session
 from wsrecorder.clock import SystemClock, VirtualClock
@@ -631,3 +634,80 @@ async def test_the_program_says_so_once_without_a_payload_and_exits_with_1(tmp_p
     assert "secret" not in said
     assert "POISON" not in said
     assert len([line for line in said.splitlines() if "recorded 100 messages" in line]) == 2
+
+
+async def welcome(websocket: ServerConnection) -> None:
+    await websocket.send(json.dumps({"type": "welcome", "say": "welcome"}))
+    await websocket.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("bug", "command", "held"),
+    [
+        (
+            "from wsrecorder.core.recorder import Recorder\n"
+            "Recorder.frame = broken_for(Recorder.frame, lambda *_: True, times=1)\n",
+            ("demo", "--duration", "1s"),
+            "feed 1",
+        ),
+        (
+            "import asyncio\n"
+            "from wsrecorder.jobs import send\n"
+            "whole = send.send_session\n"
+            "async def stumbling(*arguments):\n"
+            "    asyncio.get_running_loop().call_soon(broken_for(None, lambda: True))\n"
+            "    return await whole(*arguments)\n"
+            "send.send_session = stumbling\n",
+            ("send", "latest", "URL"),
+            "loop 1",
+        ),
+    ],
+)
+async def test_commands_that_end_by_themselves_exit_with_1_too(
+    bug: str, command: tuple[str, ...], held: str, tmp_path: Path
+) -> None:
+    code = (
+        "import sys\n"
+        "from tests.test_isolation import broken_for\n"
+        "from wsrecorder.cli.app import main\n"
+        f"{bug}"
+        "sys.exit(main())\n"
+    )
+    dialogue(tmp_path, ("<", 0, "welcome"), (">", 1, "bye"))
+    async with serving(welcome) as url:
+        words = [url if word == "URL" else word for word in command]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, *words, "--library", str(tmp_path),
+            cwd=PROJECT, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        async with asyncio.timeout(60):
+            _, errors = await process.communicate()
+    said = errors.decode()
+    assert process.returncode == 1, said
+    assert f"1 unexpected error ({held})" in said
+
+
+async def test_a_page_that_broke_exits_with_1_once_it_is_left(tmp_path: Path) -> None:
+    pytest.importorskip("fastapi", reason="the extra console is not installed")
+    code = (
+        "import sys\n"
+        "from tests.test_isolation import broken_for\n"
+        "from wsrecorder.cli.app import main\n"
+        "from wsrecorder.console.state import StateReader\n"
+        "StateReader.read = broken_for(StateReader.read, lambda *_: True, times=1)\n"
+        "sys.exit(main())\n"
+    )
+    dialogue(tmp_path, ("<", 0, "welcome"))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, "open", "latest", "--library", str(tmp_path), "--console-port", "0",
+        cwd=PROJECT, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    async with asyncio.timeout(60):
+        first = (await process.stderr.readline()).decode()
+        host = urlsplit(first.split("is shown at ")[1].strip()).netloc
+        assert [await _status(f"http://{host}") for _ in range(2)] == [500, 200]
+        process.send_signal(signal.SIGINT)
+        rest = (await process.stderr.read()).decode()
+        assert await process.wait() == 1, rest
+    assert "1 unexpected error (console 1)" in rest

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from wsrecorder.cli.app import app
+from wsrecorder.cli.operating import tell_mishaps
 from wsrecorder.cli.options import Json, LibraryOption
 from wsrecorder.cli.output import print_json, say, show_bytes, show_number, show_speed
 from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.playhead import parse_speed
 from wsrecorder.errors import UsageError
+from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.store.place import Place
 
 if TYPE_CHECKING:
@@ -53,11 +55,12 @@ def demo(
     )
     if not options.duration_s:
         raise UsageError("--duration 0 records nothing", hint="use a time above 0, such as 10s")
-    _demo(options, as_json=as_json)
-    return 0
+    mishaps = Mishaps()
+    _demo(options, mishaps, as_json=as_json)
+    return tell_mishaps(mishaps, 0)
 
 
-def _demo(options: DemoOptions, *, as_json: bool) -> None:
+def _demo(options: DemoOptions, mishaps: Mishaps, *, as_json: bool) -> None:
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock
     from wsrecorder.jobs.demo import demo as run_demo
@@ -65,9 +68,9 @@ def _demo(options: DemoOptions, *, as_json: bool) -> None:
     show = _Showing(options, with_tables=not as_json)
 
     async def run(stop: asyncio.Event) -> bool:
-        return await run_demo(options, SystemClock(), stop, show)
+        return await run_demo(options, SystemClock(), stop, show, mishaps)
 
-    if not run_until_stopped(run):
+    if not run_until_stopped(run, mishaps):
         say("stopped; what was recorded is in the library")
     elif not as_json:
         _say_what_next(options.library)

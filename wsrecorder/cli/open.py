@@ -12,6 +12,7 @@ import typer
 from wsrecorder.cli.access_options import Cert, Key, certificate_of
 from wsrecorder.cli.app import app
 from wsrecorder.cli.console_options import ConsoleHost, ConsolePort, ConsoleToken, check_installed, console_options
+from wsrecorder.cli.operating import tell_mishaps
 from wsrecorder.cli.options import LibraryOption
 from wsrecorder.cli.output import log_to_stderr, say
 from wsrecorder.cli.selecting import SessionArgument, find_session
@@ -49,8 +50,9 @@ def open_session_page(
     options = console_options(console_host, console_port, console_token, certificate_of(cert, key))
     scene = Scene([find_session(session, library).store], replay=None, library=library, clock=SystemClock()).load()
     log_to_stderr(quiet=True)
-    run_until_stopped(_serving(lambda: Console(scene, options, is_awaited=True), scene.facts[0].id, browser=browser))
-    return 0
+    serving = _serving(lambda: Console(scene, options, is_awaited=True), scene.facts[0].id, browser=browser)
+    run_until_stopped(serving, scene.mishaps)
+    return tell_mishaps(scene.mishaps, 0)
 
 
 def _serving(make: Callable[[], Console], shown: str, *, browser: bool) -> Callable[[asyncio.Event], Awaitable[None]]:

@@ -12,11 +12,13 @@ import typer
 from wsrecorder.cli import upstream_options
 from wsrecorder.cli.app import app
 from wsrecorder.cli.cells import NOTHING, word_cell
+from wsrecorder.cli.operating import tell_mishaps
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, split_words
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_count, show_number
 from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.playhead import parse_speed
+from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.send_options import SendOptions, WaitFor
 from wsrecorder.store.place import Place
 
@@ -104,18 +106,19 @@ def send(
         secrets=upstream.secrets,
     )
     log_to_stderr(quiet=quiet)
-    report = _send(session, library, options)
+    mishaps = Mishaps()
+    report = _send(session, library, options, mishaps)
     if report is None:
         say("stopped before all was said")
-        return _DIFFERENT
+        return tell_mishaps(mishaps, _DIFFERENT)
     if as_json:
         print_json(report.to_dict())
     else:
         _print(report)
-    return 0 if report.is_equal else _LOST if report.is_lost else _DIFFERENT
+    return tell_mishaps(mishaps, 0 if report.is_equal else _LOST if report.is_lost else _DIFFERENT)
 
 
-def _send(session: str, library: Place, options: SendOptions) -> SendReport | None:
+def _send(session: str, library: Place, options: SendOptions, mishaps: Mishaps) -> SendReport | None:
     """Say it all; None if the user ends it before."""
     from wsrecorder.cli.running import run_until_stopped
     from wsrecorder.clock import SystemClock
@@ -135,7 +138,7 @@ def _send(session: str, library: Place, options: SendOptions) -> SendReport | No
         await asyncio.gather(saying, return_exceptions=True)
         return None
 
-    return run_until_stopped(run)
+    return run_until_stopped(run, mishaps)
 
 
 def _print(report: SendReport) -> None:

@@ -16,6 +16,7 @@ from wsrecorder.core.event import Direction, Kind, Opcode
 from wsrecorder.core.recorder import Limits, Retry
 from wsrecorder.errors import WsrecError
 from wsrecorder.jobs.feed_recorder import FeedRecorder
+from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.record import record_feeds
 from wsrecorder.jobs.record_options import RecordOptions
 from wsrecorder.jobs.replay import Replay
@@ -137,7 +138,13 @@ class Replayed:
 Stage = Recording | Recorded | Answered | Replayed
 
 
-async def demo(options: DemoOptions, clock: Clock, stop: asyncio.Event, on_stage: Callable[[Stage], None]) -> bool:
+async def demo(
+    options: DemoOptions,
+    clock: Clock,
+    stop: asyncio.Event,
+    on_stage: Callable[[Stage], None],
+    mishaps: Mishaps | None = None,
+) -> bool:
     """Record, ask, replay and compare; all of it in this process, over real sockets.
 
     Args:
@@ -145,6 +152,7 @@ async def demo(options: DemoOptions, clock: Clock, stop: asyncio.Event, on_stage
         clock: Where the time comes from.
         stop: Set it to end after what is being done; a recording is sealed.
         on_stage: Told each stage as it is reached.
+        mishaps: Takes the errors of our own making.
 
     Returns:
         Whether it came to its end; False when it was stopped.
@@ -152,15 +160,18 @@ async def demo(options: DemoOptions, clock: Clock, stop: asyncio.Event, on_stage
     Raises:
         WsrecError: What arrived is not what was recorded, or a part of it failed.
     """
-    store = await _record(options, clock, stop, on_stage)
+    mishaps = mishaps or Mishaps()
+    store = await _record(options, clock, stop, on_stage, mishaps)
     if stop.is_set():
         return False
     for question, sql in QUESTIONS.items():
         on_stage(await asyncio.to_thread(_answer, store, question, sql))
-    return await _replay(store, options, clock, stop, on_stage)
+    return await _replay(store, options, clock, stop, on_stage, mishaps)
 
 
-async def _record(options: DemoOptions, clock: Clock, stop: asyncio.Event, on_stage: Callable[[Stage], None]) -> Store:
+async def _record(
+    options: DemoOptions, clock: Clock, stop: asyncio.Event, on_stage: Callable[[Stage], None], mishaps: Mishaps
+) -> Store:
     recorders: list[FeedRecorder] = []
     feed = SimulatorOptions(seed=options.seed, rate=options.rate, port=0, heartbeat_s=3.0)
     async with Simulator(feed, clock) as simulator:
@@ -174,7 +185,7 @@ async def _record(options: DemoOptions, clock: Clock, stop: asyncio.Event, on_st
             transport=choose_transport(),
             tool=options.tool,
         )
-        [outcome] = await record_feeds([recording], clock, stop, on_started=recorders.extend)
+        [outcome] = await record_feeds([recording], clock, stop, on_started=recorders.extend, mishaps=mishaps)
     if outcome.error is not None:
         raise outcome.error
     assert outcome.path is not None, "a recording without an error has a session"
@@ -191,11 +202,12 @@ def _answer(store: Store, question: str, sql: str) -> Answered:
 
 
 async def _replay(
-    store: Store, options: DemoOptions, clock: Clock, stop: asyncio.Event, on_stage: Callable[[Stage], None]
-) -> bool:
+    store: Store, options: DemoOptions, clock: Clock, stop: asyncio.Event, on_stage: Callable[[Stage], None],
+    mishaps: Mishaps,
+) -> bool:  # fmt: skip
     # Verbatim: recorded heartbeats too and none of the endpoint's own, so that all of it can be compared.
     asked = ReplayOptions(port=0, speed=options.speed, verbatim=True, at_end=AtEnd.CLOSE)
-    async with Replay([store], asked, clock) as running:
+    async with Replay([store], asked, clock, mishaps) as running:
         url = running.url
         client = _Client()
         link = await connect_feed(FeedOptions(url), client, choose_transport())
