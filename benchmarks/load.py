@@ -34,8 +34,15 @@ def frame(payload: bytes) -> bytes:
     return b"\x81\x7e" + len(payload).to_bytes(2, "big") + payload
 
 
-def serve_blast(count: int, block: int = 1_024) -> None:
-    """Serve one client ``count`` frames as fast as it takes them, then close with 1000."""
+def serve_blast(count: int, rate: int = 0, block: int = 1_024) -> None:
+    """Serve one client ``count`` frames, then close with 1000.
+
+    Args:
+        count: How many.
+        rate: How many a second, at an even pace, block by block; 0 is as fast as the client takes them. With a rate it
+            prints when the last was sent (monotonic s), and by how much that was late (s).
+        block: How many are sent at once.
+    """
     frames = [frame(payload) for payload in payloads()]
     blocks = [b"".join(frames[start : start + block]) for start in range(0, len(frames), block)]
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -43,8 +50,14 @@ def serve_blast(count: int, block: int = 1_024) -> None:
         connection, _ = server.accept()
         with connection:
             _shake_hands_as_server(connection)
+            began_s = time.monotonic()
             for number in range(count // block):
+                if rate:
+                    time.sleep(max(0.0, began_s + number * block / rate - time.monotonic()))
                 connection.sendall(blocks[number % len(blocks)])
+            if rate:
+                ended_s = time.monotonic()
+                print(ended_s, ended_s - began_s - (count // block - 1) * block / rate, flush=True)
             connection.sendall(b"".join(frames[: count % block]))
             connection.sendall(b"\x88\x02\x03\xe8")
             # The client answers the close frame when it has taken all; then the TCP connection is ours to end.
@@ -182,7 +195,7 @@ if __name__ == "__main__":
     verb, *arguments = sys.argv[1:]
     match verb:
         case "blast":
-            serve_blast(int(arguments[0]))
+            serve_blast(*map(int, arguments))
         case "drain":
             drain(*map(int, arguments))
         case "arrivals":
