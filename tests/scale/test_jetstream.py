@@ -455,3 +455,28 @@ async def test_what_was_committed_and_not_acknowledged_is_not_written_twice(
     assert done.events == len(events) - len(events) // 2
     (store,) = Library(tmp_path).stores()
     assert [event for rows in store.batches(Selection()) for event in iter_events(rows)] == events
+
+
+async def all_of(reader: LogReader) -> list[int]:
+    """Return the positions of all messages that a reader gets."""
+    positions: list[int] = []
+    while messages := await reader.fetch(1):
+        positions += [message.position for message in messages]
+    return positions
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_group_that_begins_anew_leaves_out_nothing_that_was_not_acknowledged(
+    is_gone: bool, jetstream: NatsCluster, address: str, tmp_path: Path
+) -> None:
+    async with begun(tmp_path, address, 60) as (log, _, _):
+        one, other = (LogReader(log, "wsrec.*.*", group="wsrec-test") for _ in range(2))
+        positions = await all_of(one)
+        await one.acknowledge(positions[1])
+        await one.close()  # as after a lost connection: what it holds is not acknowledged
+        if is_gone:
+            await log.context._jsm.delete_consumer(STREAM, "wsrec-test")
+        assert await all_of(one) == positions[2:]
+        await one.close()  # and then it is killed
+        assert await all_of(other) == positions[2:]
+        await other.close()

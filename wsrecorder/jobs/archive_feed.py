@@ -122,7 +122,7 @@ class FeedArchive:
                 self._began_ns = self._clock.now_ns()
         if message.subject == subject_of(self._feed, END_TOKEN):
             entry.ending = _manifest(message)
-        self._position = message.position
+        self._position = max(self._position, message.position)  # what is not acknowledged may come again
         if entry.ending is not None:
             await self._commit()
 

@@ -1,7 +1,8 @@
 """Reading a stream in order: an ordered pull consumer, made anew where it was lost.
 
 The server numbers what it delivers to a consumer; a number that is left out says that messages were lost on the way,
-and the reader begins again behind the last one that it has.
+and the reader begins again: behind the last one that it has, or, in a group, behind the last one that was acknowledged.
+A group's consumer must never begin anywhere else: to the server all before its beginning is dealt with.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class LogReader:
     Args:
         log: The connection.
         subject: A subject or a filter.
-        from_position: Where to begin.
+        from_position: Where to begin; a group's consumer that is there already knows better.
         group: Name of a durable consumer, which remembers what was acknowledged; None is one of our own.
     """
 
@@ -55,9 +56,12 @@ class LogReader:
         self._delivered = 0
         self._quiet_s = 0.0
         self._replies: deque[tuple[int, str]] = deque()
+        self._acknowledged = self.next_position - 1
 
     async def fetch(self, timeout_s: float) -> list[Stored]:
         """Return what has come, in order and without a hole; nothing where nothing has within the time.
+
+        To a group what was not acknowledged may come again, from some position on.
 
         Raises:
             LogAway: The server does not answer for now; asked again, it goes on where it was.
@@ -99,7 +103,7 @@ class LogReader:
         """Have the group remember that all up to a position is dealt with."""
         reply = None
         while self._replies and self._replies[0][0] <= position:
-            reply = self._replies.popleft()[1]
+            self._acknowledged, reply = self._replies.popleft()
         if reply is not None:
             with contextlib.suppress(nats.errors.Error):  # the next one says it too
                 await self._log.client.publish(reply, b"+ACK")
@@ -162,17 +166,18 @@ class LogReader:
         )  # fmt: skip
 
     async def _rejoin(self) -> api.ConsumerInfo:
-        """Have the group's consumer begin at the position wanted, but never before what it has acknowledged."""
+        """Have the group's consumer begin behind what it has acknowledged, whatever it was given since then."""
         manager, stream = self._log.context._jsm, self._log.address.stream
+        self.next_position = self._acknowledged + 1
         try:
             known = await manager.consumer_info(stream, self._name)
         except nats.js.errors.NotFoundError:
             return await manager.add_consumer(stream, self._config())
         done = known.ack_floor.stream_seq if known.ack_floor is not None else 0
-        self.next_position = max(self.next_position, done + 1)
+        self.next_position = max(done + 1, known.config.opt_start_seq or 1)
         # What was delivered and not acknowledged would come again only after an hour, and out of order.
         try:
-            return (await manager.reset_consumer(stream, self._name, self.next_position)).info
+            return (await manager.reset_consumer(stream, self._name)).info
         except nats.js.errors.APIError:  # nats-server before 2.14 cannot: make it anew
             await manager.delete_consumer(stream, self._name)
             return await manager.add_consumer(stream, self._config())
