@@ -11,6 +11,7 @@
         FormatTooNew        written by a newer wsrec
         StorageError        the disk refuses to take or give bytes
           StoreAway           object storage is out of reach, and may be back
+          Overtaken           somebody else has written there first
       EndpointError       our own server cannot be had            exit 5
       EventsLost          done, but something was lost            exit 6
       OwnMistake          we are wrong, whatever you asked for    exit 1
@@ -26,6 +27,7 @@ __all__ = [
     "EventsLost",
     "FeedError",
     "FormatTooNew",
+    "Overtaken",
     "OwnMistake",
     "SegmentDamaged",
     "SessionError",
@@ -93,6 +95,10 @@ class StorageError(SessionError):
 
 class StoreAway(StorageError):
     """Object storage is out of reach, or fails; it may be back at any time."""
+
+
+class Overtaken(StorageError):
+    """Somebody else has written to that place in object storage first, and something else."""
 
 
 class EndpointError(WsrecError):

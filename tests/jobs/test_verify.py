@@ -31,7 +31,7 @@ from wsrecorder.store.duckdb_file import DuckDbStore
 from wsrecorder.store.library import open_store
 from wsrecorder.store.manifest import MANIFEST_NAME, Identity, Manifest
 from wsrecorder.store.schema import from_rows
-from wsrecorder.store.segment import write_segment
+from wsrecorder.store.segment_writer import write_segment
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore
 
 METADATA = IDENTITY.to_metadata()

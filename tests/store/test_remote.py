@@ -23,7 +23,8 @@ from wsrecorder.store.place import ObjectPath
 from wsrecorder.store.remote import RemoteStore
 from wsrecorder.store.removal import remove_session
 from wsrecorder.store.schema import from_rows
-from wsrecorder.store.segment import check_segment, write_segment
+from wsrecorder.store.segment import check_segment
+from wsrecorder.store.segment_writer import write_segment
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore
 from wsrecorder.store.upload import ManifestThere, bring_segment

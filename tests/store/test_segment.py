@@ -18,7 +18,8 @@ from wsrecorder.core.event import Direction, Event, Kind
 from wsrecorder.errors import FormatTooNew, SegmentDamaged, StorageError
 from wsrecorder.store import disk
 from wsrecorder.store.schema import COLUMNS, SCHEMA, from_rows, iter_events
-from wsrecorder.store.segment import Segment, SegmentInfo, check_segment, write_segment
+from wsrecorder.store.segment import Segment, SegmentInfo, check_segment
+from wsrecorder.store.segment_writer import segment_content, write_segment
 
 METADATA = IDENTITY.to_metadata()
 
@@ -226,6 +227,11 @@ def test_a_hole_in_the_sequence_is_refused_when_it_is_read_back(path: Path) -> N
     with pytest.raises(SegmentDamaged, match="goes on with event 25 where event 20 was expected"):
         write_segment([batch(20), batch(20, 25)], path, METADATA)
     assert left(path) == []
+
+
+def test_the_content_of_a_segment_is_what_is_written_to_a_disk(path: Path) -> None:
+    info = write_segment(batches(90), path, METADATA)
+    assert segment_content(batches(90), path, METADATA) == (path.read_bytes(), info)
 
 
 def test_a_segment_without_events_is_refused(path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.store.sessions import IDENTITY, batches, flip
 from wsrecorder.errors import SegmentDamaged
 from wsrecorder.store import stamp
-from wsrecorder.store.segment import write_segment
+from wsrecorder.store.segment_writer import write_segment
 
 
 @pytest.fixture

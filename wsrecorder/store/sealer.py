@@ -20,7 +20,8 @@ from wsrecorder.errors import OwnMistake, StorageError, WsrecError
 from wsrecorder.store import disk
 from wsrecorder.store.journal import JournalReader
 from wsrecorder.store.manifest import Manifest
-from wsrecorder.store.segment import SegmentInfo, write_segment
+from wsrecorder.store.segment import SegmentInfo
+from wsrecorder.store.segment_writer import write_segment
 from wsrecorder.store.session import SEGMENT_SUFFIX
 
 __all__ = ["Sealer", "Sealing", "seal_journal"]

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import msgspec
 import pyarrow as pa
@@ -31,14 +31,32 @@ from wsrecorder.store.object_file import ObjectFile
 from wsrecorder.store.place import ObjectPath, Place
 from wsrecorder.store.schema import SCHEMA, check_version
 
-__all__ = ["Segment", "SegmentInfo", "check_segment", "damage_explained", "write_segment"]
+__all__ = [
+    "GROUP_BYTES",
+    "GROUP_ROWS",
+    "INTEGERS",
+    "PAYLOADS",
+    "WORDS",
+    "Segment",
+    "SegmentInfo",
+    "check_segment",
+    "damage_explained",
+]
 
-_GROUP_ROWS: Final = 65_536
-_GROUP_BYTES: Final = 16 << 20
+GROUP_ROWS: Final = 65_536
+"""Most events of a row group."""
 
-_INTEGERS: Final = ("seq", "elapsed_ns", "received_ns", "received_at", "sent_at")
-_WORDS: Final = ("kind", "conn", "direction", "type")
-_PAYLOADS: Final = ("text", "binary", "detail")
+GROUP_BYTES: Final = 16 << 20
+"""About so many bytes of payload make a row group, whatever comes first."""
+
+INTEGERS: Final = ("seq", "elapsed_ns", "received_ns", "received_at", "sent_at")
+"""Columns that are kept as the differences from row to row."""
+
+WORDS: Final = ("kind", "conn", "direction", "type")
+"""Columns with a dictionary."""
+
+PAYLOADS: Final = ("text", "binary", "detail")
+"""Columns of whatever came."""
 
 
 class SegmentInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,87 +84,6 @@ class SegmentInfo(msgspec.Struct, frozen=True, kw_only=True):
     def next_seq(self) -> int:
         """Sequence number of the event after its last."""
         return self.first_seq + self.rows
-
-
-def write_segment(
-    batches: Iterable[pa.RecordBatch], path: Path, metadata: dict[str, str], *, rows: int | None = None
-) -> SegmentInfo:
-    """Write record batches of `SCHEMA` as a segment, and read it back before it gets its name.
-
-    At most one row group is held in memory at a time.
-
-    Args:
-        batches: At least one event, in order.
-        path: Its final name.
-        metadata: Goes into the footer, so that the manifest can be rebuilt from it.
-        rows: How many events there must be; None is as many as the batches hold.
-
-    Raises:
-        StorageError: The disk refuses.
-        SegmentDamaged: What was read back is not what was written, or not all that there must be.
-            Whatever the error, nothing goes by the final name then.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with disk.storage_errors(path), disk.create_anew(temporary) as file:
-            written = _write(batches, file, metadata)
-            stamp.fill_in(file)
-            disk.sync(file)
-        info = check_segment(temporary)
-        if info.rows != written or rows not in (None, written):
-            raise SegmentDamaged(
-                f"{path} holds {info.rows} events, expected {written if rows is None else rows}",
-                hint="check the disk; the journal beside it was left as it is",
-            )
-        disk.publish(temporary, path)
-    except BaseException:
-        disk.discard(temporary)
-        raise
-    return msgspec.structs.replace(info, name=path.name)
-
-
-def _write(batches: Iterable[pa.RecordBatch], file: IO[bytes], metadata: dict[str, str]) -> int:
-    """Write the Parquet file, its checksum still blank, and return how many events it holds."""
-    rows = 0
-    with _writer(file, metadata) as writer:
-        for group in _row_groups(batches):
-            writer.write_table(group, row_group_size=_GROUP_ROWS)
-            rows += group.num_rows
-        writer.add_key_value_metadata(stamp.BLANK_ENTRY)
-    return rows
-
-
-def _writer(file: object, metadata: dict[str, str]) -> pq.ParquetWriter:
-    return pq.ParquetWriter(
-        file,
-        SCHEMA.with_metadata(metadata),
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=list(_WORDS),
-        # Sequence and times grow by small steps: their differences take a fraction of the bytes.
-        column_encoding=dict.fromkeys(_INTEGERS, "DELTA_BINARY_PACKED"),
-        # Smallest and largest payload would only repeat payloads.
-        write_statistics=[*_INTEGERS, *_WORDS],
-        write_page_index=True,
-        write_page_checksum=True,
-        store_schema=True,
-    )
-
-
-def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield tables of about 64k rows or 16 MiB of payload, whichever is first."""
-    held: list[pa.RecordBatch] = []
-    rows = size_bytes = 0
-    for batch in batches:
-        batch_bytes = sum(batch.column(name).nbytes for name in _PAYLOADS)
-        if held and (rows + len(batch) > _GROUP_ROWS or size_bytes + batch_bytes > _GROUP_BYTES):
-            yield pa.Table.from_batches(held)
-            held, rows, size_bytes = [], 0, 0
-        held.append(batch)
-        rows += len(batch)
-        size_bytes += batch_bytes
-    if held:
-        yield pa.Table.from_batches(held)
 
 
 class Segment:
@@ -194,8 +131,8 @@ class Segment:
         meta = self._file.metadata
         for index in range(meta.num_row_groups):
             group = meta.row_group(index)
-            if group.num_rows > _GROUP_ROWS:
-                yield f"row group {index} has {group.num_rows} rows, expected at most {_GROUP_ROWS}"
+            if group.num_rows > GROUP_ROWS:
+                yield f"row group {index} has {group.num_rows} rows, expected at most {GROUP_ROWS}"
             for column in map(group.column, range(group.num_columns)):
                 yield from (f"column {column.path_in_schema} of row group {index} {fault}" for fault in _faults(column))
 
@@ -265,29 +202,33 @@ def _faults(column: pq.ColumnChunkMetaData) -> Iterator[str]:
     name = column.path_in_schema
     if column.compression != "ZSTD":
         yield f"is compressed by {column.compression}, expected ZSTD"
-    if name in _INTEGERS and "DELTA_BINARY_PACKED" not in column.encodings:
+    if name in INTEGERS and "DELTA_BINARY_PACKED" not in column.encodings:
         yield f"is encoded as {', '.join(column.encodings)}, expected DELTA_BINARY_PACKED"
-    if name in _PAYLOADS and column.has_dictionary_page:
+    if name in PAYLOADS and column.has_dictionary_page:
         yield "has a dictionary, expected none on payloads"
-    if name not in _PAYLOADS and not column.is_stats_set:
+    if name not in PAYLOADS and not column.is_stats_set:
         yield "has no statistics"
     if not column.has_offset_index:
         yield "has no page index"
 
 
-def check_segment(path: Place, visit: Callable[[pa.RecordBatch], object] = lambda batch: None) -> SegmentInfo:
+def check_segment(
+    path: Place, visit: Callable[[pa.RecordBatch], object] = lambda batch: None, content: bytes | None = None
+) -> SegmentInfo:
     """Read a segment back in full and return what it holds.
 
     Args:
         path: The Parquet file.
         visit: Called with each record batch.
+        content: All of it, where it was read already.
 
     Raises:
         SegmentDamaged: It is missing, cannot be read, or its sequence has a hole.
         FormatTooNew: A newer wsrec wrote it.
     """
-    with damage_explained(path):
-        content = path.read_bytes() if isinstance(path, ObjectPath) else None
+    if content is None and isinstance(path, ObjectPath):
+        with damage_explained(path):
+            content = path.read_bytes()
     segment = Segment(path, content)
     first: tuple[int, int] | None = None
     expected = last_elapsed_ns = rows = 0

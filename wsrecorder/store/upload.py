@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from wsrecorder.errors import SegmentDamaged, StorageError
+from wsrecorder.errors import Overtaken, SegmentDamaged, StorageError
 from wsrecorder.store import disk
 from wsrecorder.store.manifest import MANIFEST_NAME, Manifest
 from wsrecorder.store.place import ObjectPath
@@ -59,8 +59,8 @@ def bring_segment(content: bytes, info: SegmentInfo, place: ObjectPath) -> None:
         place: Where the session is kept.
 
     Raises:
-        StorageError: The store refuses or is away, another segment is there, or the disk did not give back what was
-            sealed.
+        StorageError: The store refuses or is away, or the disk did not give back what was sealed.
+        Overtaken: Another segment is there.
     """
     if hashlib.sha256(content).hexdigest() != info.sha256:
         raise StorageError(
@@ -75,7 +75,7 @@ def bring_segment(content: bytes, info: SegmentInfo, place: ObjectPath) -> None:
         etag = found.etag if found is not None else ""
         if found is not None and objects.holds(path.key, content, etag):
             return
-        raise StorageError(
+        raise Overtaken(
             f"{path} is there already and holds something else",
             hint="two recorders write one session, or somebody changed it; the segment is kept where it was recorded",
         ) from None
@@ -94,6 +94,33 @@ class ManifestThere:
     def __init__(self, place: ObjectPath) -> None:
         self._path = place / MANIFEST_NAME
         self._etag: str | None = None
+
+    def read(self) -> Manifest | None:
+        """Return the manifest that is there, which is the one to be replaced from now on; None where there is none.
+
+        Raises:
+            StorageError: The store refuses or is away.
+            SessionError: It cannot be read.
+        """
+        try:
+            content, self._etag = self._path.objects.get_with_etag(self._path.key)
+        except FileNotFoundError:
+            self._etag = None
+            return None
+        return Manifest.from_json(content, self._path)
+
+    def begin(self, manifest: Manifest) -> None:
+        """Put the first manifest there, where others may be about to do the same.
+
+        Raises:
+            StorageError: The store refuses or is away.
+            Overtaken: There is one.
+        """
+        content = manifest.to_json()
+        try:
+            self._etag = self._path.objects.put_new(self._path.key, content)
+        except FileExistsError as exc:
+            self._adopt(content, exc)
 
     def claim(self, manifest: Manifest) -> None:
         """Put the first manifest there.
@@ -115,7 +142,8 @@ class ManifestThere:
         """Put a newer manifest there.
 
         Raises:
-            StorageError: The store refuses or is away, or the session is another one's.
+            StorageError: The store refuses or is away.
+            Overtaken: It is not the one that we have put there or read any more, or the session is another one's.
         """
         try:
             if self._etag is None:
@@ -123,14 +151,24 @@ class ManifestThere:
             content = manifest.to_json()
             try:
                 self._etag = self._path.objects.put(self._path.key, content, instead_of=self._etag)
-            except FileExistsError:
-                found, etag = self._path.objects.get_with_etag(self._path.key)
-                if found != content:
-                    raise
-                self._etag = etag
+            except FileExistsError as exc:
+                self._adopt(content, exc)
         except FileExistsError as exc:
-            self._etag = None
-            raise StorageError(
-                f"{self._path} is written by somebody else too",
-                hint="end the other recorder; what is not there yet is kept where it was recorded",
-            ) from exc
+            raise self._overtaken() from exc
+
+    def _adopt(self, content: bytes, exc: FileExistsError) -> None:
+        """Take what is there for ours if it is: the answer to an attempt was lost."""
+        try:
+            found, etag = self._path.objects.get_with_etag(self._path.key)
+        except FileNotFoundError:
+            found, etag = b"", ""
+        if found != content:
+            raise self._overtaken() from exc
+        self._etag = etag
+
+    def _overtaken(self) -> Overtaken:
+        self._etag = None
+        return Overtaken(
+            f"{self._path} is written by somebody else too",
+            hint="end the other recorder; what is not there yet is kept where it was recorded",
+        )
