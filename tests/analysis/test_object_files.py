@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from threading import get_ident
 
 import pytest
 
@@ -12,6 +14,7 @@ from wsrecorder.analysis.object_files import SegmentFiles
 from wsrecorder.analysis.session import Session, State, open_session
 from wsrecorder.analysis.sql import connect
 from wsrecorder.errors import SegmentDamaged, UsageError
+from wsrecorder.store.object_file import ObjectFile
 from wsrecorder.store.place import ObjectPath
 from wsrecorder.store.remote import RemoteStore
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore, Store
@@ -80,6 +83,33 @@ def test_the_files_that_duckdb_sees_are_those_that_were_named(place: ObjectPath)
     assert files.glob(f"{name}x") == []
     with pytest.raises(FileNotFoundError):
         files.open(f"{name}x")
+
+
+@pytest.mark.parametrize("query", ["SELECT seq, text FROM events", "SELECT seq, text FROM events LIMIT 1"])
+def test_nothing_is_read_once_its_sessions_were_let_go_of(
+    place: ObjectPath, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB reads ahead, and a thread of its own in a file of ours must not outlive the interpreter."""
+    under_way: set[int] = set()
+    read_before = ObjectFile.read
+
+    def read(self: ObjectFile, size: int = -1) -> bytes:
+        under_way.add(get_ident())
+        time.sleep(0.05)  # as long as a store may take
+        try:
+            return read_before(self, size)
+        finally:
+            under_way.discard(get_ident())
+
+    with connect([RemoteStore(place)]) as queries:
+        monkeypatch.setattr(ObjectFile, "read", read)
+        answer = queries.query(query)
+        batches = answer.batches()
+        next(batches)
+
+    assert not under_way
+    with pytest.raises(UsageError, match="have been let go of"):
+        answer.table()
 
 
 def test_a_segment_that_is_gone_is_named(place: ObjectPath) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from threading import get_ident
 
 import msgspec
 import pyarrow as pa
@@ -19,6 +20,7 @@ from wsrecorder.errors import SegmentDamaged, SessionError, SessionNotFound
 from wsrecorder.store.library import Library
 from wsrecorder.store.manifest import MANIFEST_NAME, Manifest
 from wsrecorder.store.notes import NoteBook
+from wsrecorder.store.object_file import ObjectFile
 from wsrecorder.store.place import ObjectPath
 from wsrecorder.store.remote import RemoteStore
 from wsrecorder.store.removal import remove_session
@@ -59,6 +61,22 @@ def test_it_gives_the_events_that_the_session_on_disk_gives(
     folder: Path, place: ObjectPath, selection: Selection
 ) -> None:
     assert read(RemoteStore(place), selection) == read(ParquetStore(folder), selection)
+
+
+def test_it_is_read_on_the_threads_of_its_reader_alone(place: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread of Arrow's in a file of ours, while the interpreter ends, would end the process."""
+    readers: set[int] = set()
+    read_before = ObjectFile.read
+
+    def read(self: ObjectFile, size: int = -1) -> bytes:
+        readers.add(get_ident())
+        return read_before(self, size)
+
+    monkeypatch.setattr(ObjectFile, "read", read)
+    for _ in RemoteStore(place).batches(Selection()):
+        pass
+
+    assert readers == {get_ident()}
 
 
 def test_it_is_the_same_session(folder: Path, place: ObjectPath) -> None:

@@ -13,10 +13,10 @@ from typing import IO, TYPE_CHECKING, Final
 
 import duckdb
 
+from wsrecorder.analysis.answer import Answer
 from wsrecorder.analysis.read_only import words
 from wsrecorder.analysis.spark import make_views
 from wsrecorder.analysis.spark_dialect import to_spark
-from wsrecorder.analysis.sql import Answer
 from wsrecorder.errors import UsageError
 from wsrecorder.store.session import Store
 

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 import duckdb
 
+from wsrecorder.analysis.answer import Answer
 from wsrecorder.analysis.read_only import refuse_writing, words
 from wsrecorder.analysis.sealed import first_segments
 from wsrecorder.analysis.side_tables import SIDE_TABLES
@@ -27,7 +29,7 @@ from wsrecorder.errors import SegmentDamaged, SessionError, UsageError
 from wsrecorder.store.duckdb_file import DuckDbStore, connect_to_read
 from wsrecorder.store.manifest import Manifest
 from wsrecorder.store.place import ObjectPath, Place
-from wsrecorder.store.schema import COLUMNS, RecordBatch, Table, to_table
+from wsrecorder.store.schema import COLUMNS, RecordBatch, to_table
 from wsrecorder.store.segment import Segment
 from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import ParquetStore, Store
@@ -35,7 +37,7 @@ from wsrecorder.store.session import ParquetStore, Store
 if TYPE_CHECKING:
     from wsrecorder.analysis.object_files import SegmentFiles
 
-__all__ = ["Answer", "Explaining", "Queries", "connect"]
+__all__ = ["Queries", "connect"]
 
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     # Nothing is fetched from the network behind the user's back.
@@ -49,79 +51,6 @@ _COLUMNS: Final = ", ".join(f'"{name}"' for name in COLUMNS)
 _HINT: Final = '"wsrec sql --schema" lists the views and their columns, and so does docs/sql.md'
 _LISTING: Final = ("show", "information_schema", "sqlite_master", "pg_catalog", "duckdb_")
 """What a word begins with by which a query asks which views there are."""
-
-_BATCH_ROWS: Final = 16_384
-
-
-class Explaining(Protocol):
-    """What answers queries, and tells what is wrong with one."""
-
-    def explained(self) -> AbstractContextManager[None]:
-        """Translate what the engine says into our errors."""
-        ...
-
-
-class Answer:
-    """What a query found; it is read while it is taken, and once.
-
-    Attributes:
-        columns: Names of the columns; two may be the same.
-        types: DuckDB's names of their types, such as ``DECIMAL(18,3)``.
-        kinds: DuckDB's ids of them, such as ``decimal``.
-    """
-
-    def __init__(self, queries: Explaining, relation: duckdb.DuckDBPyRelation) -> None:
-        self._queries = queries
-        self._relation = relation
-        self.columns = list(relation.columns)
-        self.types = [str(kind) for kind in relation.types]
-        self.kinds = [kind.id for kind in relation.types]
-
-    def reader(self, *, spelled: frozenset[str] = frozenset()) -> Any:
-        """Return an Arrow record batch reader, with attribute ``schema``.
-
-        Args:
-            spelled: DuckDB's ids of types that are wanted as text, as DuckDB spells it: ``interval``,
-                ``list``, ``struct`` …; for files that cannot hold them.
-
-        Raises:
-            UsageError: The query fails.
-            SegmentDamaged: A segment cannot be read.
-        """
-        with self._queries.explained():
-            relation = self._relation
-            if spelled.intersection(self.kinds):
-                numbered = [f"c{index}" for index in range(len(self.kinds))]
-                columns = ", ".join(
-                    f"{number}{'::VARCHAR' if kind in spelled else ''} AS {_quoted(name)}"
-                    for number, kind, name in zip(numbered, self.kinds, self.columns, strict=True)
-                )
-                # By place, not by name: of two columns the names may be the same.
-                alias = f"answer({', '.join(numbered)})"
-                spelled_out = relation.query("answer_rows", f"SELECT {columns} FROM answer_rows AS {alias}")
-                assert spelled_out is not None  # as it would be of a statement without rows
-                relation = spelled_out
-            return relation.to_arrow_reader(_BATCH_ROWS)
-
-    def batches(self, *, spelled: frozenset[str] = frozenset()) -> Iterator[RecordBatch]:
-        """Yield the rows as Arrow record batches; the arguments and errors are those of `reader`."""
-        return self.taken(self.reader(spelled=spelled))
-
-    def taken(self, reader: Any) -> Iterator[RecordBatch]:
-        """Yield what a `reader` of this answer reads, with errors translated."""
-        batches = iter(reader)
-        while True:
-            with self._queries.explained():  # not around the yield: what its taker raises is not DuckDB's
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
-
-    def table(self) -> Table:
-        """Return the rows as an Arrow table, all of them in memory."""
-        reader = self.reader()
-        with self._queries.explained():
-            return reader.read_all()
 
 
 class Queries:
@@ -142,6 +71,7 @@ class Queries:
         self._files: SegmentFiles | None = None
         self._count = 0
         self._views: set[str] = set()
+        self._answers: WeakSet[Answer] = WeakSet()
         try:
             # Large sorts and joins go there; by default DuckDB would make a folder where the user is.
             self._spill = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wsrec-"))
@@ -158,7 +88,13 @@ class Queries:
         self.close()
 
     def close(self) -> None:
-        """Let go of all files; nothing happens the second time."""
+        """Let go of all files and of all answers, read or not; nothing happens the second time.
+
+        DuckDB's threads may be reading ahead, through Python where it is object storage. They end here: one that came
+        back to Python while the interpreter ends would end the process.
+        """
+        for answer in self._answers:
+            answer.close()
         self._stack.close()
 
     def query(self, sql: str) -> Answer:
@@ -171,7 +107,9 @@ class Queries:
         with self.explained():
             refuse_writing(sql)
             self._make_views(words(sql))
-            return Answer(self, self._connection.sql(sql))
+            answer = Answer(self, self._connection.sql(sql))
+        self._answers.add(answer)
+        return answer
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -335,10 +273,6 @@ def connect(stores: Iterable[Store]) -> Queries:
 def _said(exc: Exception) -> str:
     """Return what DuckDB says, without blank lines; it ends with the place in the query, if it knows it."""
     return "\n".join(line for line in str(exc).splitlines() if line.strip()) or type(exc).__name__
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _text(value: str | Place) -> str:

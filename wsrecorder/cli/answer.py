@@ -12,7 +12,7 @@ from wsrecorder.cli.table import markdown_lines, table_lines
 from wsrecorder.errors import UsageError
 
 if TYPE_CHECKING:
-    from wsrecorder.analysis.sql import Answer
+    from wsrecorder.analysis.answer import Answer
 
 __all__ = ["AnswerFormat", "format_by_name", "write_answer"]
 

@@ -116,7 +116,8 @@ class ParquetReader(_RowsReader):
         lines.file.seek(0)
         row = 1
         with self._arrow_errors():
-            file = pq.ParquetFile(lines.file, page_checksum_verification=True)
+            # On no thread of Arrow's: one in a file of Python's, while the interpreter ends, would end the process.
+            file = pq.ParquetFile(lines.file, page_checksum_verification=True, pre_buffer=False)
             self._check_columns(file.schema_arrow.names)
             self.feed = feed_of(file.schema_arrow)
             for group in range(file.num_row_groups):

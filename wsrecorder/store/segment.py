@@ -111,7 +111,10 @@ class Segment:
             else:
                 stamp.check(path)
             # Pages are checked as they are read too: what the memory damages in between is found, not replayed.
-            self._file = pq.ParquetFile(source, page_checksum_verification=True)
+            # Arrow must not read ahead of us as well: its threads would call a file of ours, one of them perhaps while
+            # the interpreter ends, which ends the process.
+            reads_ahead = self._object is None
+            self._file = pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=reads_ahead)
         check_version(self.metadata.get("wsrec.format_version", ""), path)
 
     @property
