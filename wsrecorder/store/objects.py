@@ -43,7 +43,8 @@ class Found:
     Attributes:
         key: Its name in the bucket.
         size_bytes: Its size.
-        etag: What changes when it does, without quotes; empty where the store has none.
+        etag: What changes when it does: its ETag, without quotes, and in Google's store its generation behind a space;
+            empty where the store has none.
     """
 
     key: str
@@ -74,6 +75,7 @@ class Objects:
         self.bytes_read = 0
         self._obstore = obstore
         self._store = store
+        self._scheme = root.partition(":")[0]
         self._counting = threading.Lock()
 
     def get(self, key: str) -> bytes:
@@ -91,12 +93,18 @@ class Objects:
             result = self._obstore.get(self._store, key)
             content = bytes(result.bytes())
         self._count(len(content))
-        return content, _bare(result.meta["e_tag"])
+        return content, self._tag(result.meta)
 
     def tail(self, key: str, size_bytes: int) -> tuple[bytes, int]:
         """Return the last bytes of an object, and how large all of it is; the errors are those of `get`."""
         with self._translated(key):
-            result = self._obstore.get(self._store, key, options={"range": {"suffix": size_bytes}})
+            if self._scheme == "az":  # which knows no range that counts from the end
+                whole_bytes = self._obstore.head(self._store, key)["size"]
+                self._count(0)
+                options: Any = {"range": (max(0, whole_bytes - size_bytes), whole_bytes)} if whole_bytes else None
+            else:
+                options = {"range": {"suffix": size_bytes}}
+            result = self._obstore.get(self._store, key, options=options)
             content = bytes(result.bytes())
         self._count(len(content))
         return content, result.meta["size"]
@@ -129,7 +137,7 @@ class Objects:
         self._count(0)
         try:
             with self._translated(key):
-                return _found(self._obstore.head(self._store, key))
+                return self._found(self._obstore.head(self._store, key))
         except FileNotFoundError:
             return None
 
@@ -141,7 +149,7 @@ class Objects:
         """
         self._count(0)
         with self._translated(prefix):
-            found = [_found(meta) for page in self._obstore.list(self._store, _folder(prefix)) for meta in page]
+            found = [self._found(meta) for page in self._obstore.list(self._store, _folder(prefix)) for meta in page]
         yield from sorted(found, key=lambda each: each.key)
 
     def holds_any(self, prefix: str) -> bool:
@@ -181,13 +189,16 @@ class Objects:
             FileExistsError: Its ETag is another.
             StorageError: The store refuses or is away.
         """
-        return self._put(key, content, "overwrite" if instead_of is None else {"e_tag": f'"{instead_of}"'})
+        if instead_of is None:
+            return self._put(key, content, "overwrite")
+        etag, _, generation = instead_of.partition(" ")
+        return self._put(key, content, {"e_tag": f'"{etag}"'} | ({"version": generation} if generation else {}))
 
     def _put(self, key: str, content: bytes, mode: Any) -> str:
         self._count(0)
         with self._translated(key):
             result = self._obstore.put(self._store, key, content, mode=mode, use_multipart=False)
-        return _bare(result["e_tag"])
+        return self._tag(result)
 
     def holds(self, key: str, content: bytes, etag: str) -> bool:
         """Return whether an object is what was sent: by its ETag where that is an MD5, else by reading it back.
@@ -195,7 +206,7 @@ class Objects:
         Raises:
             StorageError: The store refuses or is away.
         """
-        if etag == hashlib.md5(content, usedforsecurity=False).hexdigest():
+        if etag.partition(" ")[0] == hashlib.md5(content, usedforsecurity=False).hexdigest():
             return True
         try:
             return self.get(key) == content
@@ -215,6 +226,14 @@ class Objects:
                     self._obstore.delete(self._store, key)
                 except FileNotFoundError:
                     continue
+
+    def _found(self, meta: Any) -> Found:
+        return Found(meta["path"], meta["size"], self._tag(meta))
+
+    def _tag(self, meta: Any) -> str:
+        etag = (meta["e_tag"] or "").strip('"')
+        # Google's store replaces an object on condition of its generation alone.
+        return f"{etag} {meta['version']}" if self._scheme == "gs" and meta["version"] else etag
 
     def _count(self, size_bytes: int, requests: int = 1) -> None:
         with self._counting:
@@ -244,7 +263,7 @@ class Objects:
 
     @property
     def _credentials(self) -> str:
-        return _CREDENTIALS[self.root.partition(":")[0]]
+        return _CREDENTIALS[self._scheme]
 
 
 @lru_cache(maxsize=64)
@@ -298,19 +317,13 @@ def allows_http() -> bool:
     return next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "").startswith("http://")
 
 
-_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
+_ENDPOINTS: Final = (
+    "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT", "GOOGLE_BASE_URL",
+)  # fmt: skip
 
 
 def _folder(prefix: str) -> str:
     return f"{prefix}/" if prefix else ""
-
-
-def _found(meta: Any) -> Found:
-    return Found(meta["path"], meta["size"], _bare(meta["e_tag"]))
-
-
-def _bare(etag: str | None) -> str:
-    return (etag or "").strip('"')
 
 
 def _said(exc: Exception) -> str:
