@@ -17,6 +17,7 @@ from wsrecorder.core.log_message import (
     cut,
     events_of,
     feed_subjects,
+    matches,
     messages_of,
     part_of,
     session_headers,
@@ -129,3 +130,20 @@ def test_every_event_comes_back_as_it_was(rows: list[tuple[str, str | None, bool
         assert len(one.payload) <= most_bytes
         found += batches.add(one.headers, one.payload, position)
     assert found == events
+
+
+@pytest.mark.parametrize(
+    ("pattern", "subject", "expected"),
+    [
+        ("wsrec.>", "wsrec.@lease.x", True),
+        (">", "wsrec", True),
+        ("wsrec.>", "wsrec", False),
+        ("wsrec.@lease.*", "wsrec.@lease.x", True),
+        ("wsrec.*", "wsrec.@lease.x", False),
+        ("wsrec.*.*.*", "wsrec.@lease.x", False),
+        ("wsrec.one.>", "wsrec.@lease.x", False),
+        ("wsrec.one", "wsrec.one", True),
+    ],
+)
+def test_a_filter_matches_token_by_token(pattern: str, subject: str, expected: bool) -> None:
+    assert matches(pattern, subject) is expected

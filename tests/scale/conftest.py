@@ -15,6 +15,7 @@ from benchmarks.balancer import haproxy_program
 from tests.scale.azurite import Azurite, azurite_program
 from tests.scale.nats_cluster import NatsCluster, nats_program
 from tests.scale.proxy import Proxy
+from tests.scale.streams import STREAM
 from tests.scale.weed import Weed, weed_program
 
 IS_ASKED_FOR = bool(os.environ.get("WSREC_SCALE"))
@@ -101,6 +102,18 @@ def jetstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]
         (pytest.fail if IS_ASKED_FOR else pytest.skip)('nats-server is missing: "make scale" installs it')
     with NatsCluster(program, tmp_path_factory.mktemp("nats")) as cluster:
         yield cluster
+
+
+@pytest.fixture
+def address(jetstream: NatsCluster) -> Iterator[str]:
+    """Where a stream can be made; it is gone afterwards."""
+    yield jetstream.address(STREAM)
+
+    async def drop(client: Any) -> None:
+        for info in await client.jetstream()._jsm.streams_info():
+            await client.jetstream()._jsm.delete_stream(info.config.name)
+
+    jetstream.ask(drop)
 
 
 @pytest.fixture(scope="session")

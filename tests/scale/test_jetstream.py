@@ -8,7 +8,7 @@ import random
 import signal
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 import websockets
 
-from tests.cli.programs import Program, wsrec
+from tests.cli.programs import wsrec
 from tests.scale.nats_cluster import NatsCluster
+from tests.scale.streams import STREAM, feed, recorder, spooled
 from wsrecorder.clock import SystemClock
 from wsrecorder.core.event import Event, Kind
 from wsrecorder.core.log_batches import LogBatches
@@ -35,43 +36,7 @@ from wsrecorder.store.session import ParquetStore
 
 pytestmark = [pytest.mark.scale, pytest.mark.timeout(180), pytest.mark.filterwarnings("default")]
 
-STREAM = "EVENTS"
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-
-
-@pytest.fixture
-def address(jetstream: NatsCluster) -> Iterator[str]:
-    """Where a stream can be made; it is gone afterwards."""
-    yield jetstream.address(STREAM)
-
-    async def drop(client: Any) -> None:
-        for info in await client.jetstream()._jsm.streams_info():
-            await client.jetstream()._jsm.delete_stream(info.config.name)
-
-    jetstream.ask(drop)
-
-
-@asynccontextmanager
-async def feed(folder: Path, rate: int, seed: int = 1) -> AsyncIterator[str]:
-    async with wsrec("simulate", "--port", "0", "--rate", str(rate), "--seed", str(seed), cwd=folder) as program:
-        yield await program.url()
-
-
-@asynccontextmanager
-async def recorder(url: str, address: str, folder: Path, *more: str, name: str = "engine") -> AsyncIterator[Program]:
-    """Record into the stream; the spool is kept, so that both can be compared."""
-    arguments = ["record", url, "--name", name, "--into", address, "--replicas", "3", "--spool", folder / "spool"]
-    async with wsrec(*arguments, "--keep-spool", *more, cwd=folder) as program:
-        yield program
-
-
-def spooled(folder: Path) -> dict[str, list[Event]]:
-    """Return the events of each session on the recorder's own disk: what ought to be in the stream."""
-    stores = Library(folder / "spool" / f"nats-{STREAM}").stores()
-    return {
-        store.identity().id: [event for rows in store.batches(Selection()) for event in iter_events(rows)]
-        for store in stores
-    }
 
 
 def raw(cluster: NatsCluster, subject: str = "wsrec.>") -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,19 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["archive"]
 
 
-def _folder(text: str) -> Path:
-    """Return the library, which is on a disk."""
-    from wsrecorder.store.place import local, place_of
-
-    return local(place_of(text), "archiving a stream")
-
-
 @app.command(epilog="Example: wsrec archive nats://localhost/EVENTS --into recordings --follow")
 def archive(
     stream: Annotated[str, typer.Argument(metavar="nats://HOST/STREAM", help="The stream.")],
-    into: Annotated[Path, typer.Option("--into", metavar="LIBRARY", parser=_folder, help="Folder of sessions.")] = Path(
-        "recordings"
-    ),
+    into: Annotated[
+        str,
+        typer.Option("--into", metavar="LIBRARY", help="Folder of sessions, or s3://BUCKET/PREFIX (gs, az)."),
+    ] = "recordings",
     feed: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this feed. Repeatable; all by default.")
     ] = None,
@@ -53,22 +46,24 @@ def archive(
     """Bring the sessions of a JetStream stream into a library, each event exactly once.
 
     It may be ended and killed at any moment, and goes on where it was. Several processes share the feeds of a stream,
-    and take over from one that is gone.
+    and take over from one that is gone; into object storage from any number of machines. While the store is away it
+    waits, and what it has not taken stays in the stream.
     """
     need_nats()
     from wsrecorder.jobs.archive import ArchiveOptions
     from wsrecorder.jobs.archive_feed import Rotation
+    from wsrecorder.store.place import place_of
 
     limits = limits_of(rotate, None, None)
     begin_log(log_format, quiet=quiet)
     options = ArchiveOptions(
-        address=stream_address(stream), library=into, feeds=None if feed is None else frozenset(feed), follows=follow,
-        rotation=Rotation(limits.segment_bytes, limits.segment_ns), group=group,
+        address=stream_address(stream), library=place_of(into), feeds=None if feed is None else frozenset(feed),
+        follows=follow, rotation=Rotation(limits.segment_bytes, limits.segment_ns), group=group,
     )  # fmt: skip
     found = _archive(options)
     if as_json:
         print_json(
-            {"library": str(into), "events": found.events, "segments": found.segments}
+            {"library": into, "events": found.events, "segments": found.segments}
             | {"sessions": sorted(found.sessions), "sealed": sorted(found.sealed)}
         )
     else:

@@ -33,6 +33,7 @@ __all__ = [
     "cut",
     "events_of",
     "feed_subjects",
+    "matches",
     "messages_of",
     "part_of",
     "session_headers",
@@ -127,6 +128,20 @@ def subject_of(feed: str, last: str) -> str:
         last: A token: of a type, or one of those that begin with ``@``.
     """
     return f"{_ROOT}.{token(feed)}.{last[:_LONGEST_TOKEN]}"
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Return whether a subject matches a filter: ``*`` is any one token, ``>`` at the end any number of them.
+
+    Both are as of https://docs.nats.io/nats-concepts/subjects.
+    """
+    wanted, found = pattern.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted.pop()
+        if len(found) <= len(wanted):
+            return False
+        found = found[: len(wanted)]
+    return len(wanted) == len(found) and all(want in ("*", token_) for want, token_ in zip(wanted, found, strict=True))
 
 
 def session_of(headers: Mapping[str, str]) -> str:

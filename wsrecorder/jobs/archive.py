@@ -1,29 +1,31 @@
 """Bring the sessions of a stream into a library, each event exactly once, feed by feed beside each other.
 
-A feed is read by one at a time: several processes share the feeds, and take over from one that has ended. What the
-group's consumer has acknowledged is committed; what it was given beyond that is asked for again, and left out where
-the last segment knows it.
+A feed is read by one at a time (`wsrecorder.jobs.archive_turn`): several processes share the feeds, and take over from
+one that has ended. What the group's consumer has acknowledged is committed; what it was given beyond that is asked for
+again, and left out where the last segment knows it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
 from wsrecorder.clock import Clock
 from wsrecorder.core.log_message import SESSION_TOKEN, token
 from wsrecorder.core.stream_address import StreamAddress
-from wsrecorder.errors import SessionError
+from wsrecorder.errors import Overtaken, SessionError
 from wsrecorder.jobs.archive_feed import Archived, FeedArchive, Rotation
+from wsrecorder.jobs.archive_turn import LeasedTurn, LockedTurn, Turn
 from wsrecorder.net.jetstream import EventLog, LogAway, connect_log
 from wsrecorder.store import disk
 from wsrecorder.store.lock import SessionLock
+from wsrecorder.store.place import ObjectPath, Place
 
 __all__ = ["ArchiveOptions", "archive"]
 
@@ -39,7 +41,7 @@ class ArchiveOptions:
 
     Attributes:
         address: The stream.
-        library: Folder of sessions.
+        library: Folder of sessions, or its place in object storage.
         feeds: Names of the feeds; None is all.
         follows: Whether to go on with what comes; else all that is there is brought.
         rotation: When a segment is made.
@@ -47,14 +49,14 @@ class ArchiveOptions:
     """
 
     address: StreamAddress
-    library: Path
+    library: Place
     feeds: frozenset[str] | None = None
     follows: bool = False
     rotation: Rotation = field(default_factory=Rotation)
     group: str | None = None
 
     def consumer(self, feed: str) -> str:
-        """Return the name of the durable consumer of a feed."""
+        """Return the name of the durable consumer of a feed, or what the names of several begin with."""
         group = self.group or f"archive-{zlib.crc32(str(self.library.resolve()).encode()):08x}"
         return f"wsrec-{group}-{token(feed).replace('%', '=')}"
 
@@ -77,17 +79,18 @@ async def archive(
         LogAway: The stream does not answer, at the beginning; later it is waited for.
         FeedError: The server refuses.
         SessionError: A session cannot be written.
-        StorageError: The disk refuses.
+        StorageError: The disk or the store refuses; or the store is away when ``stop`` is set.
     """
-    total = Archived()
-    disk.make_directory(options.library)
+    total, holder = Archived(), uuid.uuid4().hex
+    if not isinstance(options.library, ObjectPath):
+        disk.make_directory(options.library)
     has_begun = False
     while True:
         try:
             async with connect_log(options.address) as log:
                 await log.span()  # says so where there is no such stream
                 has_begun = True
-                await _Feeds(options, log, clock, stop, total, on_progress).run()
+                await _Feeds(options, log, holder, clock, stop, total, on_progress).run()
                 return total
         except LogAway as exc:
             if not has_begun or stop.is_set():
@@ -100,11 +103,12 @@ class _Feeds:
     """The feeds of a stream that this process archives."""
 
     def __init__(
-        self, options: ArchiveOptions, log: EventLog, clock: Clock, stop: asyncio.Event, total: Archived,
-        on_progress: Callable[[Archived], None],
+        self, options: ArchiveOptions, log: EventLog, holder: str, clock: Clock, stop: asyncio.Event,
+        total: Archived, on_progress: Callable[[Archived], None],
     ) -> None:  # fmt: skip
         self._options = options
         self._log = log
+        self._holder = holder
         self._clock = clock
         self._stop = stop
         self._total = total
@@ -117,15 +121,15 @@ class _Feeds:
             while True:
                 for feed in await self._there():
                     if feed not in self._tasks:
-                        self._begin(feed)
+                        self._tasks[feed] = asyncio.create_task(self._archive(feed))
                 if not self._options.follows:
                     await asyncio.gather(*self._tasks.values())
                     return
                 waiter = asyncio.create_task(self._clock.sleep_until(self._clock.now_ns() + _LOOK_NS, self._stop))
                 await asyncio.wait([waiter, *self._tasks.values()], return_when=asyncio.FIRST_COMPLETED)
                 await waiter
-                for task in [task for task in self._tasks.values() if task.done()]:
-                    task.result()
+                for feed in [feed for feed, task in self._tasks.items() if task.done()]:
+                    self._tasks.pop(feed).result()  # another one archives it; it is looked after again
                 self._on_progress(self._total)
                 if self._stop.is_set():
                     await asyncio.gather(*self._tasks.values())
@@ -140,23 +144,30 @@ class _Feeds:
         found = {unquote(subject.split(".")[1]) for subject in subjects}
         return sorted(found if self._options.feeds is None else found & self._options.feeds)
 
-    def _begin(self, feed: str) -> None:
+    async def _archive(self, feed: str) -> None:
+        """Archive a feed, if nobody else does."""
         options = self._options
+        while (turn := await self._turn(feed)) is not None:
+            try:
+                archiving = FeedArchive(
+                    self._log, feed, options.library, turn, options.rotation, self._clock, self._total
+                )
+                if await archiving.run(self._stop, follows=options.follows):
+                    return
+            except Overtaken as exc:
+                _LOG.warning("%s: feed %s is gone on with behind that", exc.message, feed)
+            finally:
+                await turn.close()
+
+    async def _turn(self, feed: str) -> Turn | None:
+        options = self._options
+        if isinstance(options.library, ObjectPath):
+            leased = LeasedTurn(self._log, options.consumer(feed), self._holder, self._clock)
+            return leased if await leased.take(self._stop) else None
         folder = options.library / _FOLDER / options.address.stream / token(feed)
         disk.make_directory(folder)
         try:
-            lock = SessionLock(folder)
+            return LockedTurn(options.consumer(feed), SessionLock(folder))
         except SessionError:
             _LOG.debug("another process archives %s", feed)
-            return
-        archiving = FeedArchive(
-            self._log, feed, options.library, options.consumer(feed), options.rotation, self._clock, self._total
-        )
-
-        async def work() -> None:
-            try:
-                await archiving.run(self._stop, follows=options.follows)
-            finally:
-                lock.release()
-
-        self._tasks[feed] = asyncio.create_task(work())
+            return None

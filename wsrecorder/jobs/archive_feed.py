@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final, TypeVar, TypeVarTuple
 
 from wsrecorder.clock import Clock
 from wsrecorder.core.log_batches import LogBatches
 from wsrecorder.core.log_message import END_TOKEN, SESSION_TOKEN, feed_subjects, session_of, subject_of
-from wsrecorder.errors import SessionError
+from wsrecorder.errors import SessionError, StoreAway
+from wsrecorder.jobs.archive_turn import Turn
 from wsrecorder.jobs.stream_sessions import stream_sessions
 from wsrecorder.net.jetstream import EventLog, Stored
 from wsrecorder.net.log_reader import LogReader
 from wsrecorder.store.archive import ArchivedSession
 from wsrecorder.store.manifest import Identity, Manifest
+from wsrecorder.store.place import Place
 from wsrecorder.store.schema import from_rows
 
 __all__ = ["Archived", "FeedArchive", "Rotation"]
+
+_LOG: Final = logging.getLogger("wsrecorder.archive")
+
+_FIRST_WAIT_NS: Final = 1_000_000_000
+_LONGEST_WAIT_NS: Final = 60_000_000_000
+_SAID_EVERY: Final = 10
+
+_Found = TypeVar("_Found")
+_Arguments = TypeVarTuple("_Arguments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +79,15 @@ class FeedArchive:
     Args:
         log: The connection.
         feed: Name of the feed.
-        library: Folder of sessions.
-        consumer: Name of the group's durable consumer.
+        library: Where the sessions are written.
+        turn: The right to archive it.
         rotation: When a segment is made.
         clock: Where the time comes from.
         total: Told what was committed.
     """
 
     def __init__(
-        self, log: EventLog, feed: str, library: Path, consumer: str, rotation: Rotation, clock: Clock, total: Archived
+        self, log: EventLog, feed: str, library: Place, turn: Turn, rotation: Rotation, clock: Clock, total: Archived
     ) -> None:
         self._log = log
         self._feed = feed
@@ -81,22 +95,34 @@ class FeedArchive:
         self._rotation = rotation
         self._clock = clock
         self._total = total
-        self._reader = LogReader(log, feed_subjects(feed), group=consumer)
+        self._turn = turn
+        self._reader = LogReader(log, feed_subjects(feed), turn.from_position, group=turn.consumer)
+        self._stop = asyncio.Event()
         self._known: dict[str, Identity] = {}
         self._open: dict[str, _Open] = {}
         self._position = 0
         self._began_ns: int | None = None
 
-    async def run(self, stop: asyncio.Event, *, follows: bool) -> None:
+    async def run(self, stop: asyncio.Event, *, follows: bool) -> bool:
         """Archive until ``stop`` is set, or all that is there is committed.
+
+        Returns:
+            Whether it was; not if another one archives the feed now.
 
         Raises:
             LogAway: The stream does not answer; what was committed is acknowledged the next time.
             SessionError: A session cannot be written.
-            StorageError: The disk refuses.
+            StorageError: The disk or the store refuses. A store that is away is waited for, until ``stop`` is set.
+            Overtaken: Another one has gone on with a session; what is held is forgotten.
         """
+        self._stop = stop
         try:
+            await self._reader.begin()
+            await self._turn.began()
             while not stop.is_set():
+                if not await self._turn.is_ours():
+                    _LOG.warning("another process archives %s now", self._feed)
+                    return False
                 for message in await self._reader.fetch(0.5):
                     await self._take(message)
                 is_all = not follows and self._reader.pending == 0
@@ -105,6 +131,7 @@ class FeedArchive:
                 if is_all:
                     break
             await self._commit()
+            return True
         finally:
             for entry in self._open.values():
                 entry.session.close()
@@ -113,7 +140,7 @@ class FeedArchive:
     async def _take(self, message: Stored) -> None:
         session = session_of(message.headers)
         if message.subject == subject_of(self._feed, SESSION_TOKEN):
-            self._known[session] = _manifest(message).identity
+            self._known.setdefault(session, _manifest(message).identity)
         entry = self._open.get(session) or await self._begin(session)
         events = entry.batches.add(message.headers, message.payload, message.position)
         if events:
@@ -135,9 +162,12 @@ class FeedArchive:
                 f"the stream does not say what session {session} is: the message {SESSION_TOKEN} is gone",
                 hint="raise the limits of the stream (max_age, max_bytes), or archive more often",
             )
-        archived = await asyncio.to_thread(ArchivedSession, self._library, identity, self._log.address.stream)
-        self._open[session] = found = _Open(archived, LogBatches(archived.next_seq))
-        return found
+        await self._patiently(self._open_session, session, identity)
+        return self._open[session]
+
+    def _open_session(self, session: str, identity: Identity) -> None:
+        archived = ArchivedSession(self._library, identity, self._log.address.stream)
+        self._open[session] = _Open(archived, LogBatches(archived.next_seq))
 
     def _is_due(self) -> bool:
         if self._began_ns is None:
@@ -148,13 +178,13 @@ class FeedArchive:
     async def _commit(self) -> None:
         """Make segments of what is held; acknowledge what no batch that has only begun still needs."""
         for session, entry in list(self._open.items()):
-            events = await asyncio.to_thread(entry.session.commit, self._position)
+            events = await self._patiently(entry.session.commit, self._position)
             if events:
                 self._total.events += events
                 self._total.segments += 1
                 self._total.sessions.add(session)
             if entry.ending is not None:
-                await asyncio.to_thread(entry.session.finish, entry.ending)
+                await self._patiently(entry.session.finish, entry.ending)
                 entry.session.close()
                 del self._open[session]
                 self._total.sealed.add(session)
@@ -162,6 +192,41 @@ class FeedArchive:
         begun = [position for entry in self._open.values() if (position := entry.batches.open_position) is not None]
         if self._position:
             await self._reader.acknowledge(min(begun) - 1 if begun else self._position)
+
+    async def _patiently(self, work: Callable[[*_Arguments], _Found], *arguments: *_Arguments) -> _Found:
+        """Do what blocks, as often as it takes until the store is there; nothing is read or acknowledged meanwhile."""
+        failures, began_ns = 0, self._clock.now_ns()
+        while True:
+            try:
+                found = await _to_its_end(work, *arguments)
+            except StoreAway as exc:
+                waited_s = (self._clock.now_ns() - began_ns) / 1e9
+                if failures % _SAID_EVERY == 0:
+                    _LOG.warning(
+                        "%s; feed %s waits in the stream until it is back (%.0f s so far)",
+                        exc.message, self._feed, waited_s,
+                    )  # fmt: skip
+                if self._stop.is_set():
+                    raise
+                wait_ns = min(_FIRST_WAIT_NS << min(failures, 16), _LONGEST_WAIT_NS)
+                failures += 1
+                await self._clock.sleep_until(self._clock.now_ns() + wait_ns, self._stop)
+            else:
+                if failures:
+                    _LOG.info("the store is back: feed %s goes on", self._feed)
+                return found
+
+
+async def _to_its_end(work: Callable[[*_Arguments], _Found], *arguments: *_Arguments) -> _Found:
+    """Do what blocks on a thread, and not return before it is done: nobody may go on with the session meanwhile."""
+    doing = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait((doing,))
+        if not doing.cancelled():
+            doing.exception()  # seen: asyncio warns of those that nobody looked at
+        raise
 
 
 def _manifest(message: Stored) -> Manifest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from wsrecorder.core.log_message import SESSION_TOKEN, session_of
 from wsrecorder.core.stream_address import StreamAddress
@@ -14,7 +15,8 @@ from wsrecorder.store.manifest import Identity, Manifest
 
 __all__ = ["StreamSession", "choose", "stream_sessions"]
 
-_ABOUT_ALL = f"wsrec.*.{SESSION_TOKEN}"
+_ABOUT_ALL: Final = f"wsrec.*.{SESSION_TOKEN}"
+_MOST_EMPTY: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +40,20 @@ async def stream_sessions(log: EventLog) -> list[StreamSession]:
         LogAway: It does not answer.
         SessionError: What is said of a session cannot be read.
     """
-    if not await log.subjects(_ABOUT_ALL):
-        return []
+    # A fetch that brings nothing may only have been slow, so it is counted.
+    missing = sum((await log.subjects(_ABOUT_ALL)).values())
     found: dict[str, StreamSession] = {}
-    reader = LogReader(log, _ABOUT_ALL)
+    reader, empty = LogReader(log, _ABOUT_ALL), 0
     try:
-        while messages := await reader.fetch(2.0):
+        while missing > 0 and empty < _MOST_EMPTY:
+            messages = await reader.fetch(2.0)
+            missing -= len(messages)
+            if not messages and reader.pending == 0:  # its limits dropped some meanwhile
+                empty += 1
             for message in messages:
                 session = session_of(message.headers)
                 identity = Manifest.from_json(message.payload, Path(message.subject)).identity
                 found.setdefault(session, StreamSession(identity, message.position))
-            if reader.pending == 0:
-                break
     finally:
         await reader.close()
     return sorted(found.values(), key=lambda entry: (entry.identity.started_ns, entry.position))

@@ -19,7 +19,7 @@ import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 
-from wsrecorder.core.log_message import LogMessage
+from wsrecorder.core.log_message import LogMessage, matches
 from wsrecorder.core.stream_address import StreamAddress
 from wsrecorder.errors import FeedError, SessionNotFound
 
@@ -274,6 +274,20 @@ class EventLog:
         return SessionNotFound(
             f"{self.address} is not there", hint='record into it first: "wsrec record URL --into nats://HOST/STREAM"'
         )
+
+    async def takes(self, subject: str) -> bool:
+        """Return whether the stream takes messages of a subject.
+
+        Raises:
+            SessionNotFound: There is no such stream.
+            LogAway: It does not answer.
+        """
+        try:
+            with self.answers():
+                info = await self.context._jsm.stream_info(self.address.stream)
+        except nats.js.errors.NotFoundError as exc:
+            raise self._no_stream() from exc
+        return any(matches(pattern, subject) for pattern in info.config.subjects or [])
 
     async def subjects(self, matching: str) -> dict[str, int]:
         """Return the subjects that match a filter, each with how many messages it has.

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass
+
 import nats.errors
 import nats.js.errors
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from wsrecorder.net.jetstream import EXPECTED, WRONG_LAST, EventLog, LogAway
 
-__all__ = ["Lease"]
+__all__ = ["Holder", "Lease"]
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who took a lease last.
+
+    Attributes:
+        name: By which he took it; empty once he has given it back.
+        position: Of the message by which he did.
+    """
+
+    name: str
+    position: int
 
 
 class Lease:
@@ -22,6 +39,16 @@ class Lease:
     def __init__(self, log: EventLog, subject: str) -> None:
         self.subject = subject
         self._log = log
+        self._answering: Subscription | None = None
+
+    async def holder(self) -> Holder | None:
+        """Return who took it last, None where nobody has yet.
+
+        Raises:
+            LogAway: The stream does not answer.
+        """
+        last = await self._log.last(self.subject)
+        return None if last is None else Holder(last.payload.decode(errors="replace"), last.position)
 
     async def claim(self, holder: str, after: int) -> int | None:
         """Take it; return its position, None where somebody was faster.
@@ -46,13 +73,20 @@ class Lease:
         return taken.seq
 
     async def answer(self, subject: str) -> None:
-        """Answer who asks whether we are there, as long as the connection is open."""
+        """Answer who asks whether we are there, until `fall_silent` or the end of the connection."""
 
         async def respond(message: Msg) -> None:
             await message.respond(b"")
 
         with self._log.answers():
-            await self._log.client.subscribe(subject, cb=respond)
+            self._answering = await self._log.client.subscribe(subject, cb=respond)
+
+    async def fall_silent(self) -> None:
+        """Answer nobody any more."""
+        answering, self._answering = self._answering, None
+        if answering is not None:
+            with contextlib.suppress(nats.errors.Error):
+                await answering.unsubscribe()
 
     async def asks(self, subject: str, timeout_s: float) -> bool:
         """Return whether somebody answers.

@@ -19,6 +19,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 
 from wsrecorder.net.jetstream import EventLog, LogAway, Stored
+from wsrecorder.net.log_consumers import acknowledged
 
 __all__ = ["LogReader"]
 
@@ -99,6 +100,15 @@ class LogReader:
             taken.append(Stored(facts.sequence.stream, message.subject, message.headers or {}, message.data))
         return taken
 
+    async def begin(self) -> None:
+        """Have the consumer now, not with the first fetch.
+
+        Raises:
+            LogAway: The server does not answer for now.
+        """
+        if self._pull is None:
+            await self._open()
+
     async def acknowledge(self, position: int) -> None:
         """Have the group remember that all up to a position is dealt with."""
         reply = None
@@ -173,8 +183,7 @@ class LogReader:
             known = await manager.consumer_info(stream, self._name)
         except nats.js.errors.NotFoundError:
             return await manager.add_consumer(stream, self._config())
-        done = known.ack_floor.stream_seq if known.ack_floor is not None else 0
-        self.next_position = max(done + 1, known.config.opt_start_seq or 1)
+        self.next_position = acknowledged(known) + 1
         # What was delivered and not acknowledged would come again only after an hour, and out of order.
         try:
             return (await manager.reset_consumer(stream, self._name)).info
