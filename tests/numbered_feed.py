@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import socket
 import threading
@@ -14,7 +12,8 @@ from typing import Self
 
 from websockets.frames import Frame, Opcode
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
+from torture.counted_feed import shake_hands
+
 _BLOCK = 500
 
 
@@ -82,7 +81,7 @@ class NumberedFeed:
     def _serve(self, connection: socket.socket) -> None:
         leaving = threading.Event()
         with suppress(OSError):  # the client was killed, or we are to end
-            _shake_hands(connection)
+            shake_hands(connection)
             self._start(_wait_for_close, connection, leaving)
             connection.sendall(b"".join(map(_frame, self._first)))
             number = 0
@@ -108,19 +107,3 @@ def _frame(content: bytes) -> bytes:
     if len(content) < 126:
         return b"\x81" + bytes((len(content),)) + content
     return Frame(Opcode.TEXT, content).serialize(mask=False)
-
-
-def _shake_hands(connection: socket.socket) -> None:
-    request = b""
-    while b"\r\n\r\n" not in request:
-        data = connection.recv(4_096)
-        if not data:
-            raise ConnectionError("the client left before its handshake was done")
-        request += data
-    headers = dict(line.split(b": ", 1) for line in request.split(b"\r\n")[1:] if b": " in line)
-    key = next(value for name, value in headers.items() if name.lower() == b"sec-websocket-key")
-    accept = base64.b64encode(hashlib.sha1(key + _GUID).digest())
-    connection.sendall(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-    )

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from websockets.frames import Frame, Opcode
 
-__all__ = ["CountedFeed", "payload"]
+__all__ = ["CountedFeed", "payload", "shake_hands"]
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 
@@ -91,7 +91,7 @@ class CountedFeed:
             # One that is killed and comes again, or a second one, would begin at 0 and spoil the count.
             self._server.close()
             self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _shake_hands(self._client)
+            shake_hands(self._client)
             self.connected.set()
             due_s = time.monotonic()
             while not self._leaving.is_set():
@@ -111,7 +111,12 @@ class CountedFeed:
         self._done = until
 
 
-def _shake_hands(connection: socket.socket) -> None:
+def shake_hands(connection: socket.socket) -> None:
+    """Answer a client's opening handshake.
+
+    Raises:
+        ConnectionError: The client leaves before it is done.
+    """
     request = b""
     while b"\r\n\r\n" not in request:
         data = connection.recv(4_096)
