@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("obstore", reason="object storage is the extra s3")
 
+from docs.example import MONDAY, add_session
 from tests.store.buckets import bring, new_library
 from tests.store.sessions import IDENTITY, fill, layout, parquet_sink
 from wsrecorder.analysis.object_files import SegmentFiles
@@ -56,6 +57,27 @@ def test_sessions_on_disk_and_in_object_storage_are_asked_together(tmp_path: Pat
 
     with connect([ParquetStore(growing), RemoteStore(place)]) as queries:
         assert queries.query("SELECT count(*) AS n FROM events").table().to_pylist() == [{"n": 330}]
+
+
+def test_a_condition_on_the_session_opens_no_object_of_another(tmp_path: Path) -> None:
+    library = new_library()
+    places = [
+        bring(add_session(tmp_path, name, MONDAY, count, segment_bytes=20_000), library)
+        for name, count in (("one", 200), ("two", 300), ("three", 300))
+    ]
+    stores = [RemoteStore(place) for place in places]
+    with connect(stores) as queries:
+        found = queries.query("SELECT session, seq FROM events").table().to_pylist()
+        assert found == [
+            {"session": store.identity().id, "seq": seq} for store in stores for seq in range(store.manifest().events)
+        ]
+    segments = RemoteStore(places[2]).segment_paths()
+    assert len(segments) > 1
+    places[2].objects.delete([path.key for path in segments if isinstance(path, ObjectPath)])
+
+    with connect([RemoteStore(place) for place in places]) as queries:
+        query = f"SELECT count(text) AS n FROM events WHERE session = '{stores[1].identity().id}'"
+        assert queries.query(query).table().to_pylist() == [{"n": 300}]
 
 
 def test_a_query_reads_the_segments_of_its_sessions_and_nothing_else(place: ObjectPath) -> None:

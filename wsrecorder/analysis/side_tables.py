@@ -17,9 +17,8 @@ __all__ = ["SIDE_TABLES"]
 def _make_manifests(connection: duckdb.DuckDBPyConnection, stores: Sequence[Store]) -> None:
     """Put the manifests where the view of the sessions finds them; that of one that still grows is counted."""
     connection.execute("CREATE TEMP TABLE manifests (content JSON, path VARCHAR)")
-    for store in stores:
-        row = [store.manifest().to_json().decode(), str(store.path)]
-        connection.execute("INSERT INTO manifests VALUES (?, ?)", row)
+    rows = [(store.manifest().to_json().decode(), str(store.path)) for store in stores]
+    _insert(connection, "manifests", "unnest(?), unnest(?)", rows)
 
 
 def _make_noted(connection: duckdb.DuckDBPyConnection, stores: Sequence[Store]) -> None:
@@ -28,10 +27,23 @@ def _make_noted(connection: duckdb.DuckDBPyConnection, stores: Sequence[Store]) 
         "CREATE TEMP TABLE noted"
         " (session VARCHAR, elapsed_ns BIGINT, received_at TIMESTAMPTZ, text VARCHAR, made_at TIMESTAMPTZ)"
     )
-    for store in stores:
-        for note in NoteBook(store.path).all():
-            row = [store.identity().id, note.elapsed_ns, note.received_ns // 1_000, note.text, note.made_at_ns // 1_000]
-            connection.execute("INSERT INTO noted VALUES (?, ?, make_timestamptz(?), ?, make_timestamptz(?))", row)
+    rows = [
+        (store.identity().id, note.elapsed_ns, note.received_ns // 1_000, note.text, note.made_at_ns // 1_000)
+        for store in stores
+        for note in NoteBook(store.path).all()
+    ]
+    moment = "make_timestamptz(unnest(?)::BIGINT)"
+    _insert(connection, "noted", f"unnest(?), unnest(?), {moment}, unnest(?), {moment}", rows)
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: str, rows: Sequence[tuple[object, ...]]
+) -> None:
+    """Fill a table at once, a list a column: a statement a row takes half a millisecond."""
+    if rows:
+        connection.execute(
+            f"INSERT INTO {table} SELECT {columns}", [list(column) for column in zip(*rows, strict=True)]
+        )
 
 
 SIDE_TABLES: Final[Mapping[str, Callable[[duckdb.DuckDBPyConnection, Sequence[Store]], None]]] = MappingProxyType(
