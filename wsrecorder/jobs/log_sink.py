@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from pathlib import Path
 from typing import Any, Final
@@ -20,14 +19,12 @@ from wsrecorder.store.manifest import Health, Identity, Manifest
 from wsrecorder.store.removal import remove_session
 from wsrecorder.store.session import EVENTS_FOLDER, ParquetStore
 from wsrecorder.store.sink import ParquetSink
-from wsrecorder.store.spool import spool_folder, spooled_bytes
+from wsrecorder.store.spool import spool_folder
+from wsrecorder.store.spool_bound import SpoolBound
 
 __all__ = ["LogSink", "begin_published", "stream_spool"]
 
-_LOG: Final = logging.getLogger("wsrecorder.record")
-
 _PATIENCE_S: Final = 20.0
-_LOOK_EVERY_NS: Final = 1_000_000_000
 
 
 class LogSink:
@@ -47,7 +44,6 @@ class LogSink:
     def __init__(self, folder: Path, identity: Identity, options: RecordOptions, stream: StreamOptions) -> None:
         self.path = Path(stream.address.stream) / identity.id
         self.on_disk = folder
-        self._options = options
         self._stream = stream
         self._sink = ParquetSink(folder, identity, options.limits, sync=options.sync)
         self.tally = self._sink.tally
@@ -58,8 +54,13 @@ class LogSink:
         else:
             self._session = PairedSession(store, self.manifest, folder.name)
         self._publisher = LogPublisher(stream.address, stream.replicas, self._session, keeps_spool=stream.keeps_spool)
-        self._looked_ns: int | None = None
-        self._warned_bytes = 0
+        self._bound = SpoolBound(
+            folder.parent,
+            options.spool_max_bytes,
+            destination="the stream",
+            hint="see that the stream is back: what waits is published, and the recording goes on",
+            refuses=not stream.keeps_spool,
+        )
 
     @property
     def size_bytes(self) -> int:
@@ -78,29 +79,10 @@ class LogSink:
             StorageError: The spool is full, or the disk refuses; all batches before are safe, nothing of this one is
                 kept, and it may be appended again.
         """
-        now_ns = batch.column("elapsed_ns")[-1].as_py()
-        if self._looked_ns is None or now_ns - self._looked_ns >= _LOOK_EVERY_NS:
-            self._look()
-            self._looked_ns = now_ns
+        self._bound.check(batch.column("elapsed_ns")[-1].as_py())
         first_seq = self.tally.events
         self._sink.append(batch)
         self._session.offer(first_seq, batch)
-
-    def _look(self) -> None:
-        """Look how full the spool is; warn at half, and whenever it has grown by a tenth after that."""
-        spool, most = self.on_disk.parent, self._options.spool_max_bytes
-        held = spooled_bytes(spool)
-        if held >= most and not self._stream.keeps_spool:
-            raise StorageError(
-                f"the spool {spool} holds {held / 1e9:.2f} GB, and --spool-max allows {most / 1e9:.2f}",
-                hint="see that the stream is back: what waits is published, and the recording goes on",
-            )
-        if held >= max(most // 2, self._warned_bytes + most // 10):
-            self._warned_bytes = held
-            _LOG.warning(
-                "the spool %s holds %.2f GB that are not in the stream yet; at %.2f GB nothing more is taken",
-                spool, held / 1e9, most / 1e9,
-            )  # fmt: skip
 
     def close(self, health: Health) -> Manifest:
         """Seal what is left, publish it, and let go of the spool.

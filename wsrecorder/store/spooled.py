@@ -6,10 +6,8 @@ goes on once segments have left for where they belong.
 
 from __future__ import annotations
 
-import logging
 import threading
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
 
@@ -19,15 +17,12 @@ from wsrecorder.store.lock import SessionLock
 from wsrecorder.store.manifest import Health, Identity, Manifest
 from wsrecorder.store.place import ObjectPath
 from wsrecorder.store.sink import ParquetSink
-from wsrecorder.store.spool import leave_spool, spooled_bytes
+from wsrecorder.store.spool import leave_spool
+from wsrecorder.store.spool_bound import SpoolBound
 from wsrecorder.store.upload import ManifestThere
 from wsrecorder.store.uploader import Uploader, Wait
 
 __all__ = ["SpooledSink"]
-
-_LOG: Final = logging.getLogger("wsrecorder.record")
-
-_LOOK_EVERY_NS: Final = 1_000_000_000
 
 
 class SpooledSink:
@@ -64,9 +59,12 @@ class SpooledSink:
     ) -> None:
         self.path = place
         self.on_disk = folder
-        self._max_bytes = max_bytes
-        self._looked_ns: int | None = None
-        self._warned_bytes = 0
+        self._bound = SpoolBound(
+            folder.parent,
+            max_bytes,
+            destination="object storage",
+            hint="see that the store is back: what waits leaves for there, and the recording goes on",
+        )
         self._uploader = Uploader(folder, there, place, patience_s=patience_s, wait=wait)
         try:
             self._sink = ParquetSink(folder, identity, limits, sync=sync, on_sealed=self._uploader.put)
@@ -93,29 +91,8 @@ class SpooledSink:
             StorageError: The spool is full, or the disk refuses; all batches before are safe, nothing of this one is
                 kept, and it may be appended again.
         """
-        now_ns = batch.column("elapsed_ns")[-1].as_py()
-        if self._looked_ns is None or now_ns - self._looked_ns >= _LOOK_EVERY_NS:
-            self._look()
-            self._looked_ns = now_ns  # not if it is full: then each append looks
+        self._bound.check(batch.column("elapsed_ns")[-1].as_py())
         self._sink.append(batch)
-
-    def _look(self) -> None:
-        """Look how full the spool is; warn at half, and whenever it has grown by a tenth after that."""
-        spool, most = self.on_disk.parent, self._max_bytes
-        held = spooled_bytes(spool)
-        if held >= most:
-            raise StorageError(
-                f"the spool {spool} holds {held / 1e9:.2f} GB, and --spool-max allows {most / 1e9:.2f}",
-                hint="see that the store is back: what waits leaves for there, and the recording goes on",
-            )
-        if held < most // 4:
-            self._warned_bytes = 0
-        elif held >= max(most // 2, self._warned_bytes + most // 10):
-            self._warned_bytes = held
-            _LOG.warning(
-                "the spool %s holds %.2f GB that are not in object storage yet; at %.2f GB nothing more is taken",
-                spool, held / 1e9, most / 1e9,
-            )  # fmt: skip
 
     def close(self, health: Health) -> Manifest:
         """Seal what is left, bring it there, and let go of the spool.
