@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 import wsrecorder.spark
+from docs.example import add_session
 from wsrecorder.analysis.spark_dialect import to_spark
 from wsrecorder.analysis.sql import Queries, connect
 from wsrecorder.analysis.views import VIEWS, view
+from wsrecorder.errors import SegmentDamaged
 from wsrecorder.store.library import Library
 from wsrecorder.store.notes import NoteBook
 
@@ -104,6 +106,35 @@ def test_a_view_reads_no_column_that_it_does_not_need(spark: Any, views: dict[st
     assert "ReadSchema: struct<type:string" in read
     assert "text:" not in read
     assert "EqualTo(type,SIGNAL)" in read
+
+
+@pytest.mark.parametrize("number", [0, 1, -1])
+@pytest.mark.parametrize("how", ["missing", "cut"])
+def test_a_segment_that_is_not_whole_is_named_before_any_is_read(
+    number: int, how: str, spark: Any, tmp_path: Path
+) -> None:
+    path = add_session(tmp_path, messages=300, segment_bytes=20_000)
+    segment = sorted((path / "events").iterdir())[number]
+    if how == "missing":
+        segment.unlink()
+    else:
+        segment.write_bytes(segment.read_bytes()[:-1])
+    with pytest.raises(SegmentDamaged, match=f"{segment.name} {'is missing' if how == 'missing' else 'has'}"):
+        wsrecorder.spark.views(spark.newSession(), tmp_path)
+
+
+def test_sessions_behind_links_go_by_what_their_manifests_say(spark: Any, tmp_path: Path) -> None:
+    kept, library = tmp_path / "kept", tmp_path / "library"
+    library.mkdir()
+    for name in ("one", "two"):
+        path = add_session(kept, name, messages=20)
+        (library / path.name).symlink_to(path.rename(kept / name))
+    apart = spark.newSession()
+    wsrecorder.spark.views(apart, library)
+    query = "select session, count(*) as n from events group by all order by all"
+    with connect(list(Library(library).stores())) as answering:
+        assert apart.sql(query).toArrow().to_pylist() == answering.query(query).table().to_pylist()
+    assert apart.sql(query).count() == 2
 
 
 def test_the_command_answers_by_spark(library: Path) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from wsrecorder.analysis.sealed import first_segments
 from wsrecorder.analysis.spark_dialect import to_spark
 from wsrecorder.analysis.views import VIEWS, needed, view
 from wsrecorder.errors import UsageError
@@ -24,7 +24,7 @@ from wsrecorder.store.place import Place
 from wsrecorder.store.schema import COLUMNS, to_plain_table
 from wsrecorder.store.segment import Segment
 from wsrecorder.store.selection import Selection
-from wsrecorder.store.session import SEGMENT_SUFFIX, ParquetStore, Store
+from wsrecorder.store.session import ParquetStore, Store
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -99,9 +99,9 @@ def _recorded(spark: SparkSession, stores: Sequence[Store]) -> DataFrame:
         sealed = _sealed(store)
         on_disk = [path for path in sealed if isinstance(path, Path)]
         remote += [(session, str(path)) for path in sealed if not isinstance(path, Path)]
-        if store.path.name == session:
+        if all(path.parent.parent.name == session for path in on_disk):  # behind links, as Spark sees them
             named_by_id += on_disk
-        elif on_disk:
+        else:
             parts.append(_segments(spark, on_disk, f"'{session}'"))
         unsealed = _unsealed(store, sealed)
         if unsealed is not None:
@@ -129,10 +129,10 @@ def _empty(spark: SparkSession) -> DataFrame:
 
 
 def _sealed(store: Store) -> list[Place]:
-    """Return the segments before the first journal."""
+    """Return the segments before the first journal, if all are there that should be."""
     if not isinstance(store, ParquetStore):
         return []
-    return list(takewhile(lambda path: path.suffix == SEGMENT_SUFFIX, store.files().values()))
+    return first_segments(store, list(store.files().items()), store.stored_manifest())
 
 
 def _unsealed(store: Store, sealed: Sequence[Place]) -> Any:
