@@ -36,12 +36,19 @@ def need(module: str | None, command: str | None = None) -> None:
 
 
 @pytest.fixture(scope="session")
-def spark(weed: Weed) -> Iterator[Any]:
+def executors_proxy(weed: Weed) -> Iterator[Proxy]:
+    """What Spark's executors reach SeaweedFS through, and nobody else; it counts."""
+    with Proxy(weed.s3_port) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def spark(weed: Weed, executors_proxy: Proxy) -> Iterator[Any]:
     """A Spark session on loopback: a driver and two executors, processes of their own that know the object store."""
     need("pyspark", "java")
     from pyspark.sql import SparkSession
 
-    found = {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable, **weed.environment()}
+    found = {"SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable, **weed.environment(executors_proxy.url)}
     os.environ.update(found)  # executors take theirs from what starts them
 
     session = (

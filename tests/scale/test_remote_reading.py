@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 import duckdb
-import msgspec
 import polars as pl
-import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 from pyarrow.fs import S3FileSystem
@@ -18,16 +15,16 @@ pytest.importorskip("obstore", reason="object storage is the extra s3")
 
 from obstore.fsspec import FsspecStore
 
+from tests.scale.incompressible import rows
 from tests.scale.proxy import Proxy
 from tests.scale.weed import KEY, SECRET, Weed
-from tests.store.sessions import IDENTITY, STARTED_NS, STEP_NS, event
+from tests.store.sessions import IDENTITY, STEP_NS
 from wsrecorder.analysis.session import Session
 from wsrecorder.analysis.sql import connect
 from wsrecorder.jobs.new_session import Target, make_session
 from wsrecorder.store.objects import open_objects
 from wsrecorder.store.place import place_of
 from wsrecorder.store.remote import RemoteStore
-from wsrecorder.store.schema import from_rows
 from wsrecorder.store.selection import Selection
 
 pytestmark = [pytest.mark.scale, pytest.mark.timeout(180)]
@@ -44,28 +41,9 @@ def session(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("WSREC_SPOOL", str(tmp_path / "spool"))
     open_objects.cache_clear()
-    made = make_session(Target(library=place_of(library), name="large"), IDENTITY, _rows())
+    made = make_session(Target(library=place_of(library), name="large"), IDENTITY, rows(EVENTS))
     yield RemoteStore(made.path)  # type: ignore[arg-type]  # it is in object storage
     open_objects.cache_clear()
-
-
-def _rows() -> Iterator[pa.RecordBatch]:
-    chance = Random(7)
-    template = event(3)
-    for first in range(0, EVENTS, 16_384):
-        yield from_rows(
-            [
-                msgspec.structs.replace(
-                    template,
-                    seq=seq,
-                    elapsed_ns=seq * STEP_NS,
-                    received_ns=STARTED_NS + seq * STEP_NS,
-                    type=f"T{seq % 5}",
-                    text=f"{chance.getrandbits(800):x}",
-                )
-                for seq in range(first, first + 16_384)
-            ]
-        )
 
 
 def test_a_narrow_query_moves_a_small_part_of_the_session(session: RemoteStore, proxy: Proxy) -> None:

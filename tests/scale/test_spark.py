@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 import wsrecorder.spark
 from docs.example import add_session
+from tests.scale.spark_rows import equal, hold_to_same_rows
 from wsrecorder.analysis.spark_dialect import to_spark
 from wsrecorder.analysis.sql import Queries, connect
 from wsrecorder.analysis.views import VIEWS, view
@@ -49,36 +49,10 @@ def views(spark: Any, library: Path) -> dict[str, Any]:
     return wsrecorder.spark.views(spark, library)
 
 
-def meaning(value: Any, kind: str) -> Any:
-    """JSON by what it says: Spark writes it anew, without blanks, and `NaN` in quotes."""
-    if value is None or kind != "JSON":
-        return value
-    try:
-        return json.loads(value, parse_constant=str)
-    except ValueError:
-        return value
-
-
-def equal(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return (math.isnan(one) and math.isnan(other)) or math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-6)
-    return bool(one == other)
-
-
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view_has_the_same_rows(name: str, spark: Any, views: dict[str, Any], queries: Queries) -> None:
-    columns = view(name).columns
-    keys = [column.name for column in columns if column.type != "JSON"]
-    wanted = ", ".join(f'"{key}"' for key in keys)
-    theirs = queries.query(f"select * from {name} order by {wanted}").table().to_pylist()
-    order = ", ".join(f"`{key}` nulls last" for key in keys)
-    ours = spark.sql(f"select * from {name} order by {order}").toArrow().to_pylist()
-    assert views[name].columns == [column.name for column in columns]
-    assert len(ours) == len(theirs)
-    for row, expected in zip(ours, theirs, strict=True):
-        for column in columns:
-            found = meaning(row[column.name], column.type)
-            assert equal(found, meaning(expected[column.name], column.type)), (column.name, row, expected)
+    assert views[name].columns == [column.name for column in view(name).columns]
+    hold_to_same_rows(name, spark, queries)
 
 
 @pytest.fixture(scope="module")

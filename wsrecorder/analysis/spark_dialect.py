@@ -7,7 +7,7 @@ it was, or means something else there, is rewritten here, each with its reason.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -25,11 +25,12 @@ __all__ = ["to_spark"]
 _MACRO: Final = re.compile(r"CREATE TEMP MACRO (\w+)\((\w+)\) AS (.*)", re.DOTALL)
 
 
-def to_spark(query: str) -> str:
+def to_spark(query: str, tables: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return a query in Spark's SQL that gives the rows which DuckDB gives for this one.
 
     Args:
         query: One ``SELECT``, in DuckDB's SQL; it may use the macros of the views.
+        tables: What stands there under another name: its name in the query, and its name there.
 
     Raises:
         UsageError: It is no query, or one that cannot be said in Spark's SQL.
@@ -38,6 +39,10 @@ def to_spark(query: str) -> str:
         tree = sqlglot.parse_one(query, read="duckdb")
         if not isinstance(tree, exp.Query):
             raise UsageError("found a statement that is no query", hint="write a SELECT")
+        for table in tree.find_all(exp.Table):
+            if table.name in tables:
+                name, renamed = table.alias_or_name, exp.to_table(tables[table.name])
+                table.replace(exp.alias_(renamed, name, table=True))
         return _rewritten(tree).sql(dialect="spark", comments=False, unsupported_level=sqlglot.ErrorLevel.RAISE)
     except SqlglotError as exc:
         reason = str(exc).splitlines()[0]

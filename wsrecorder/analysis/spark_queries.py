@@ -62,7 +62,7 @@ class SparkQueries:
         """
         translated = to_spark(sql)
         with self.explained():
-            make_views(self._spark, self._stores, words(sql))
+            make_views(self._spark, self._stores, words(sql), sql)
             table = self._spark.sql(translated).toArrow()
         return Answer(self, duckdb.from_arrow(table))
 

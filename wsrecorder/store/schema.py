@@ -281,14 +281,17 @@ def to_table(batches: Iterable[pa.RecordBatch], columns: Iterable[str]) -> pa.Ta
     return pa.Table.from_batches(batches, schema=pa.schema([SCHEMA.field(name) for name in columns]))
 
 
-def to_plain_table(batches: Iterable[pa.RecordBatch], *, session: str | None = None) -> pa.Table:
+def to_plain_table(
+    batches: Iterable[pa.RecordBatch], columns: Iterable[str] = COLUMNS, *, session: str | None = None
+) -> pa.Table:
     """Return record batches of `SCHEMA` as one table without dictionaries, for engines that know none.
 
     Args:
         batches: Any number, none included.
+        columns: Their columns, of `SCHEMA`.
         session: What a first column ``session`` is to say in each row; None makes none.
     """
-    table = to_table(batches, COLUMNS)
+    table = to_table(batches, columns)
     plain = [pa.field(field.name, pa.string() if field.type == _WORD else field.type) for field in table.schema]
     table = table.cast(pa.schema(plain))
     return table if session is None else table.add_column(0, "session", pa.repeat(session, len(table)))
