@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.core.test_log_message import message
 from tests.store.buckets import new_library
+from tests.store.gcs_stand_in import GcsStandIn
 from wsrecorder.core.event import Event, Kind
 from wsrecorder.core.recorder import Limits
 from wsrecorder.errors import Overtaken, SegmentDamaged, SessionError, StoreAway
@@ -16,7 +19,7 @@ from wsrecorder.store.archive import ArchivedSession
 from wsrecorder.store.hive import session_place
 from wsrecorder.store.library import open_store
 from wsrecorder.store.manifest import MANIFEST_NAME, Health, Identity, Manifest
-from wsrecorder.store.objects import Objects
+from wsrecorder.store.objects import Objects, open_objects
 from wsrecorder.store.place import ObjectPath, Place
 from wsrecorder.store.schema import from_rows, iter_events
 from wsrecorder.store.segment import check_segment
@@ -24,7 +27,25 @@ from wsrecorder.store.selection import Selection
 from wsrecorder.store.session import EVENTS_FOLDER
 from wsrecorder.store.sink import ParquetSink
 
+_BUCKETS = count()
+
 IDENTITY = Identity(id="20260101T000000Z-e", name="e", started_ns=10**18)
+
+
+@pytest.fixture(params=["memory", "gs"])
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectPath]:
+    """A library in object storage that holds nothing yet."""
+    pytest.importorskip("obstore", reason="object storage is the extra s3")
+    if request.param == "memory":
+        yield new_library()
+        return
+    with GcsStandIn() as server:
+        monkeypatch.setenv("GOOGLE_BASE_URL", server.url)
+        monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "test")
+        open_objects.cache_clear()
+        # Of its own: the ends of segments are kept by their URL.
+        yield ObjectPath(f"gs://desk-{next(_BUCKETS)}", "recordings")
+    open_objects.cache_clear()
 
 
 @pytest.fixture(params=["folder", "objects"])
@@ -32,13 +53,6 @@ def library(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A library that holds nothing yet, on a disk and in object storage."""
     if request.param == "folder":
         return tmp_path
-    pytest.importorskip("obstore", reason="object storage is the extra s3")
-    return new_library()
-
-
-@pytest.fixture
-def bucket() -> ObjectPath:
-    """A library in object storage."""
     pytest.importorskip("obstore", reason="object storage is the extra s3")
     return new_library()
 
@@ -215,7 +229,9 @@ def test_a_segment_that_is_there_and_damaged_is_not_gone_on_behind(bucket: Objec
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_writers_that_know_nothing_of_each_other_write_each_event_once(seed: int, bucket: ObjectPath) -> None:
+def test_writers_that_know_nothing_of_each_other_write_each_event_once(seed: int) -> None:
+    pytest.importorskip("obstore", reason="object storage is the extra s3")
+    bucket = new_library()
     chance = random.Random(seed)
     writers: list[ArchivedSession | None] = [None] * 3
     for _ in range(120):
