@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.store.buckets import bring, new_library
 from tests.store.sessions import IDENTITY, batches, events, fill, parquet_sink, read
 from wsrecorder.errors import StorageError, StoreAway
 from wsrecorder.jobs.record_options import RecordOptions
-from wsrecorder.jobs.spooling import begin_spooled, bring_leftovers, predecessor_there, refuse_full_spool
+from wsrecorder.jobs.spooling import Leftovers, begin_spooled, bring_leftovers, predecessor_there, refuse_full_spool
 from wsrecorder.net.transport import FeedOptions
 from wsrecorder.store.hive import session_place
 from wsrecorder.store.manifest import MANIFEST_NAME, Health
@@ -99,6 +100,39 @@ def test_what_cannot_be_brought_keeps_nothing_else_from_it(tmp_path: Path, libra
     assert len(errors) == 1
     assert brought == [f"{IDENTITY.id}-2"]
     assert [folder.name for folder in tmp_path.iterdir()] == [IDENTITY.id]
+
+
+def test_what_is_being_brought_when_the_recording_ends_waits_for_the_next_one(
+    tmp_path: Path, library: ObjectPath, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        sink = begin_spooled(options(tmp_path), library, NAMELESS)
+        for rows in batches(20):
+            sink.append(rows)
+        sink.abandon()
+    put_new, is_under_way, may_go_on = library.objects.put_new, threading.Event(), threading.Event()
+
+    def slowly(key: str, content: bytes) -> str:
+        is_under_way.set()
+        assert may_go_on.wait(30)
+        return put_new(key, content)
+
+    monkeypatch.setattr(library.objects, "put_new", slowly)
+    left = Leftovers(tmp_path)
+    assert is_under_way.wait(30)
+    ending = threading.Thread(target=left.end)
+    ending.start()
+    assert left._is_over.wait(30)
+    assert ending.is_alive()  # the store's library is not left while it is at work for us
+    may_go_on.set()
+    ending.join(30)
+
+    assert not ending.is_alive()
+    assert not [thread for thread in threading.enumerate() if thread.name == "wsrec-leftovers"]
+    assert [folder.name for folder in tmp_path.iterdir()] == [f"{IDENTITY.id}-2"]
+    assert not caplog.records
+    monkeypatch.undo()
+    assert bring_leftovers(tmp_path) == []
 
 
 def test_a_spool_that_is_full_is_told_before_anything_is_recorded(tmp_path: Path) -> None:

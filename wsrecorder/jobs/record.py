@@ -14,7 +14,7 @@ from wsrecorder.jobs.keeping import keep_within
 from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
 from wsrecorder.jobs.snapshot import snapshot_name
-from wsrecorder.jobs.spooling import begin_bringing_leftovers
+from wsrecorder.jobs.spooling import Leftovers
 from wsrecorder.store.place import ObjectPath
 from wsrecorder.store.spool import spool_folder
 
@@ -47,8 +47,8 @@ async def record_feeds(
     if on_started is not None:
         with mishaps.contain("panel", "recording goes on"):
             on_started(recorders)
-    for spool in {spool_folder(entry.spool) for entry in options if isinstance(entry.library, ObjectPath)}:
-        begin_bringing_leftovers(spool)
+    spools = {spool_folder(entry.spool) for entry in options if isinstance(entry.library, ObjectPath)}
+    leftovers = [Leftovers(spool) for spool in spools]
     keepers = [asyncio.create_task(task) for task in _keepers(options, keeping, clock)]
     for keeper in keepers:
         mishaps.watch(keeper, "retention", "nothing more is removed, recording goes on")
@@ -57,6 +57,8 @@ async def record_feeds(
     finally:
         for keeper in keepers:
             keeper.cancel()
+        for left in leftovers:
+            await asyncio.to_thread(left.end)
 
 
 def _keepers(

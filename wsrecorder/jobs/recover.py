@@ -9,6 +9,7 @@ whole. Each step leaves a session that a second recovery takes on from there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,11 +87,13 @@ class Recovery(msgspec.Struct, kw_only=True):
         return {**msgspec.to_builtins(self), "cut_bytes": self.cut_bytes}
 
 
-def recover(store: Store) -> Recovery:
+def recover(store: Store, goes_on: Callable[[], bool] = lambda: True) -> Recovery:
     """Seal a session whose recording did not end properly; nothing happens to one that is sealed.
 
     Args:
         store: The session.
+        goes_on: Asked before each segment that is brought from a spool to where it belongs; if it does not, the rest
+            waits, and a StorageError says so.
 
     Raises:
         SessionError: It is still being recorded; or nothing of it can be read, and nothing was changed.
@@ -102,7 +105,7 @@ def recover(store: Store) -> Recovery:
         with SessionLock(folder):
             place = destination_of(folder)
             if place is not None:
-                return _recover_spooled(folder, place)
+                return _recover_spooled(folder, place, goes_on)
             return _Folder(store, folder).recover()
     assert isinstance(store, DuckDbStore)
     if not duckdb_log.log_of(store.path).exists() and (manifest := store.stored_manifest()).sealed:
@@ -275,7 +278,7 @@ class _Folder:
         return self._events / f"{number:06d}{JOURNAL_SUFFIX}"
 
 
-def _recover_spooled(folder: Path, place: ObjectPath) -> Recovery:
+def _recover_spooled(folder: Path, place: ObjectPath, goes_on: Callable[[], bool]) -> Recovery:
     """Seal a session that waits in a spool, and bring it to where it belongs; it leaves the spool then."""
     store = ParquetStore(folder)
     try:
@@ -289,7 +292,7 @@ def _recover_spooled(folder: Path, place: ObjectPath) -> Recovery:
     if not recovery.lost:
         manifest = store.stored_manifest()
         assert manifest is not None
-        bring_session(folder, manifest, place)
+        bring_session(folder, manifest, place, goes_on)
         for cut in recovery.cut:  # it is no part of the session any more, and nobody is to lose it for that
             disk.publish(folder / EVENTS_FOLDER / cut.kept_as, folder.with_name(f"{folder.name}-{cut.kept_as}"))
         leave_spool(folder)

@@ -23,7 +23,7 @@ from wsrecorder.store.spool import leftovers, new_spooled, spool_folder, spooled
 from wsrecorder.store.spooled import SpooledSink
 from wsrecorder.store.upload import ManifestThere
 
-__all__ = ["begin_bringing_leftovers", "begin_spooled", "bring_leftovers", "predecessor_there", "refuse_full_spool"]
+__all__ = ["Leftovers", "begin_spooled", "bring_leftovers", "predecessor_there", "refuse_full_spool"]
 
 _LOG: Final = logging.getLogger("wsrecorder.record")
 
@@ -91,12 +91,17 @@ def begin_spooled(options: RecordOptions, library: ObjectPath, identity: Identit
     raise UsageError(f"there are 10,000 sessions {stem}", hint="choose another --name")
 
 
-def bring_leftovers(spool: Path, on_brought: Callable[[Recovery], None] = lambda recovery: None) -> list[SessionError]:
+def bring_leftovers(
+    spool: Path,
+    on_brought: Callable[[Recovery], None] = lambda recovery: None,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> list[SessionError]:
     """Seal and bring to where they belong the sessions that wait in a spool without a recorder.
 
     Args:
         spool: The spool.
         on_brought: Told of each that is there now.
+        goes_on: Asked before each segment; if it does not, the rest waits.
 
     Returns:
         What kept the others from getting there; they still wait.
@@ -106,25 +111,49 @@ def bring_leftovers(spool: Path, on_brought: Callable[[Recovery], None] = lambda
     """
     errors: list[SessionError] = []
     for folder in leftovers(spool):
+        if not goes_on():
+            break
         try:
-            on_brought(recover(open_store(folder)))
+            on_brought(recover(open_store(folder), goes_on))
         except SessionError as exc:
             errors.append(exc)
     return errors
 
 
-def begin_bringing_leftovers(spool: Path) -> None:
-    """Do that beside a recording; what is not there when it ends waits for the next one."""
+class Leftovers:
+    """Brings what waits in a spool to where it belongs, beside a recording, on a thread of its own.
 
-    def say(done: Recovery) -> None:
-        _LOG.info("brought an earlier recording to %s", done.path)
+    Args:
+        spool: The spool.
+    """
 
-    def bring() -> None:
+    def __init__(self, spool: Path) -> None:
+        self._spool = spool
+        self._is_over = threading.Event()
+        self._thread: threading.Thread | None = None
+        if disk.list_names(spool):
+            self._thread = threading.Thread(target=self._bring, name="wsrec-leftovers", daemon=True)
+            self._thread.start()
+
+    def end(self) -> None:
+        """Leave what is not there yet to the next recording; returns when the segment under way is there, or not.
+
+        A thread that is left behind in the store's library can end the process while the interpreter ends.
+        """
+        self._is_over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _bring(self) -> None:
         try:
-            for exc in bring_leftovers(spool, say):
-                _LOG.warning("%s", exc.message)
+            for exc in bring_leftovers(self._spool, self._say, self._goes_on):
+                if self._goes_on():
+                    _LOG.warning("%s", exc.message)
         except WsrecError as exc:
             _LOG.warning("%s", exc.message)
 
-    if disk.list_names(spool):
-        threading.Thread(target=bring, name="wsrec-leftovers", daemon=True).start()
+    def _say(self, done: Recovery) -> None:
+        _LOG.info("brought an earlier recording to %s", done.path)
+
+    def _goes_on(self) -> bool:
+        return not self._is_over.is_set()

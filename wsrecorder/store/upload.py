@@ -7,6 +7,7 @@ whose answer was lost, or before a crash: that is no error, so that everything h
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from wsrecorder.errors import Overtaken, SegmentDamaged, StorageError
@@ -19,19 +20,24 @@ from wsrecorder.store.session import EVENTS_FOLDER
 __all__ = ["ManifestThere", "bring_segment", "bring_session"]
 
 
-def bring_session(folder: Path, manifest: Manifest, place: ObjectPath) -> None:
+def bring_session(
+    folder: Path, manifest: Manifest, place: ObjectPath, goes_on: Callable[[], bool] = lambda: True
+) -> None:
     """Bring a sealed session to where it belongs: segments first, then its manifest.
 
     Args:
         folder: Where it is on the disk; segments that are not there any more must be where they belong.
         manifest: Names all of them.
         place: Where it belongs.
+        goes_on: Asked before each segment.
 
     Raises:
-        StorageError: The store refuses or is away, or another session is there.
+        StorageError: The store refuses or is away, or another session is there; or it does not go on.
         SegmentDamaged: A segment is in neither place.
     """
     for info in manifest.segments:
+        if not goes_on():
+            raise StorageError(f"{place} is not whole yet", hint=f'"wsrec recover {folder}" brings the rest')
         path = folder / EVENTS_FOLDER / info.name
         try:
             content = path.read_bytes()
