@@ -51,7 +51,9 @@ def recorder(
     )
     vitals = RecordingVitals(url, counts, cast(Any, recording), Health(paused_ms=1_500, longest_stall_ms=20))
     state = FeedState(status, 3, 3, 1_000, 5_000_000_000, None, 4, 0, {}, None)
-    return cast(FeedRecorder, SimpleNamespace(vitals=vitals, state=state, mistake=None))
+    return cast(
+        FeedRecorder, SimpleNamespace(vitals=vitals, state=state, mistake=None, reaching=SimpleNamespace(refusal=None))
+    )
 
 
 def scraped(page: bytes) -> dict[str, float]:

@@ -22,6 +22,7 @@ from wsrecorder.jobs.feed_recorder import FeedRecorder
 from wsrecorder.jobs.record import record_feeds
 from wsrecorder.jobs.record_options import Outcome, RecordOptions
 from wsrecorder.jobs.verify import verify
+from wsrecorder.jobs.vitals import RecordVitals
 from wsrecorder.net.feed import connect_feed
 from wsrecorder.net.simulator import Simulator
 from wsrecorder.net.simulator_options import SimulatorOptions
@@ -341,6 +342,53 @@ async def test_the_trouble_of_one_feed_does_not_end_another(options: RecordOptio
     assert outcomes[1].error is None
     assert outcomes[1].manifest is not None
     assert outcomes[1].manifest.messages == 50
+
+
+async def test_beside_others_a_feed_that_cannot_be_reached_is_said_at_once_and_tried_again(
+    options: RecordOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(websocket: ServerConnection) -> None:
+        await websocket.send("{}")
+        await websocket.wait_closed()
+
+    recorders: list[FeedRecorder] = []
+    stop = asyncio.Event()
+    async with asyncio.timeout(30), serve(handler, "127.0.0.1", 0) as server, serve(handler, "127.0.0.1", 0) as other:
+        urls = [f"ws://127.0.0.1:{each.sockets[0].getsockname()[1]}/ws/" for each in (server, other)]
+        other.close()
+        await other.wait_closed()
+        both = [to(options, url, retry=SOON) for url in urls]
+        job = asyncio.create_task(record_feeds(both, SystemClock(), stop, recorders.extend))
+        await until(lambda: caplog.text.count("cannot be reached") > 1)
+        never = RecordVitals(recorders).unready() or ""
+        assert never.startswith(f"{urls[1]} cannot be reached")
+        assert recorders[1].state.path is None
+        async with serve(handler, "127.0.0.1", int(urls[1].rpartition(":")[2].partition("/")[0])):
+            await until(lambda: recorders[1].state.messages == 1 and RecordVitals(recorders).unready() is None)
+            stop.set()
+            outcomes = await job
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert outcomes[1].manifest is not None
+    assert (outcomes[1].manifest.messages, outcomes[1].manifest.health.reconnects) == (1, 0)
+    assert outcomes[1].manifest.last_elapsed_ns < outcomes[0].manifest.last_elapsed_ns  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("is_other_there", [True, False])
+async def test_a_feed_that_never_came_is_an_error_when_the_others_have_what_was_asked_for(
+    options: RecordOptions, *, is_other_there: bool
+) -> None:
+    async def handler(websocket: ServerConnection) -> None:
+        await websocket.send("{}")
+        await websocket.wait_closed()
+
+    limits = Limits(max_events=1) if is_other_there else Limits(duration_ns=100_000_000)
+    async with asyncio.timeout(30), serve(handler, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1] if is_other_there else 1
+        both = [to(options, f"ws://127.0.0.1:{port}/ws/", retry=SOON, limits=limits) for port in (port, 1)]
+        outcomes = await record_feeds(both, SystemClock(), asyncio.Event())
+    assert isinstance(outcomes[1].error, FeedError)
+    assert outcomes[1].path is None
+    assert (outcomes[0].error is None) is is_other_there
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import deque
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from wsrecorder.jobs.black_box import black_box_of, tell_time
 from wsrecorder.jobs.disk_outage import DiskOutage
 from wsrecorder.jobs.endings import lost_feed, pass_on
 from wsrecorder.jobs.mishaps import Mishaps
+from wsrecorder.jobs.reaching import Reaching
 from wsrecorder.jobs.record_options import FeedState, Outcome, RecordOptions
 from wsrecorder.jobs.recording_vitals import RecordingVitals
 from wsrecorder.jobs.session_ends import begin_recording, seal_recording
@@ -46,9 +46,12 @@ class FeedRecorder:
         options: What to record and how.
         clock: Where the time comes from.
         mishaps: Takes the errors of our own making.
+        is_patient: Whether it tries again where the feed cannot be reached at the start.
     """
 
-    def __init__(self, options: RecordOptions, clock: Clock, mishaps: Mishaps | None = None) -> None:
+    def __init__(
+        self, options: RecordOptions, clock: Clock, mishaps: Mishaps | None = None, *, is_patient: bool = False
+    ) -> None:
         self.options = options
         self.mistake: OwnMistake | None = None  # what made an end of it, if it was our fault
         self._mishaps = mishaps or Mishaps()
@@ -64,6 +67,8 @@ class FeedRecorder:
         self._triggers: deque[Trigger] = deque()  # asked of the black box, and not told it yet
         self._health = Health()
         self._stop = asyncio.Event()
+        self._is_patient = is_patient
+        self.reaching = Reaching(options, self._connect, clock, self._stop, self._mishaps, self._tell_status)
         self._paused_ns: int | None = None
         self._is_yielding = False
         self._no_space: StorageError | None = None
@@ -106,8 +111,20 @@ class FeedRecorder:
 
         Never raises on account of the feed or the disk: the outcome says it.
         """
+        stopper = asyncio.create_task(pass_on(stop, self._stop))
         try:
-            self._link = await self._connect()
+            return await self._run()
+        finally:
+            stopper.cancel()
+
+    def give_up(self) -> None:
+        """End it if the feed was never reached."""
+        if self.reaching.refusal is not None:
+            self._stop.set()
+
+    async def _run(self) -> Outcome:
+        try:
+            self._link = await self.reaching.first(is_patient=self._is_patient)
             started_ns = self._recorder.started_ns + self._wall_offset_ns()
             # Making the session waits for the disk: frames that come meanwhile are stamped and kept.
             self._recording = await asyncio.to_thread(
@@ -123,7 +140,6 @@ class FeedRecorder:
             return Outcome(None, None, refusal)
         self._outage = DiskOutage(self._recorder, self._recording, self._clock, self.shown_url, _LOG)
         self._flush()
-        stopper = asyncio.create_task(pass_on(stop, self._stop))
         ticker = asyncio.create_task(self._tick())
         guard = asyncio.create_task(self._watch_space(self._recording.sink.on_disk))
         self._mishaps.watch(guard, "feed", "nobody watches the free space any more")
@@ -133,7 +149,7 @@ class FeedRecorder:
         except Exception as exc:
             self._own_mistake(exc)
         finally:
-            for task in (stopper, ticker, guard):
+            for task in (ticker, guard):
                 task.cancel()
             outcome = await self._end(self.mistake or error)
         return outcome
@@ -152,8 +168,10 @@ class FeedRecorder:
             )  # fmt: skip
             if not self.options.retry.is_wanted:
                 return None if closed.is_clean else lost_feed(self.shown_url, closed)
-            if not await self._reconnect():
+            if (link := await self.reaching.again()) is None:
                 return None
+            self._link = link
+            self._health.reconnects += 1
 
     async def _until_closed(self) -> Closed | None:
         """Return how the connection ended, or None when it is we who end the recording."""
@@ -170,32 +188,6 @@ class FeedRecorder:
             self._mishaps.note("feed", error, f"the connection to {self.shown_url} is lost")
             return Closed(1006, "", f"an unexpected {type(error).__name__} in the connection")
         return self._stalled or closed.result()
-
-    async def _reconnect(self) -> bool:
-        """Connect again, however long it takes; return False when the recording is to end instead."""
-        chance = random.Random()
-        failures = 0
-        while not self._stop.is_set():
-            self._status = "waiting"
-            wait_s = self.options.retry.wait_s(failures, chance)
-            _LOG.info("%s: reconnecting in %.1f s", self.shown_url, wait_s, extra={"feed": self.shown_url})
-            await self._clock.sleep_until(self._now_ns() + round(wait_s * 1e9), wake=self._stop)
-            if self._stop.is_set():
-                break
-            self._status = "connecting"
-            try:
-                self._link = await self._connect()
-            except FeedError as exc:
-                failures += 1
-                _LOG.warning("%s", exc.message, extra={"feed": self.shown_url})
-            except Exception as exc:
-                failures += 1
-                self._mishaps.note("feed", exc, f"{self.shown_url} is tried again")
-            else:
-                self._health.reconnects += 1
-                _LOG.info("%s: connected again", self.shown_url, extra={"feed": self.shown_url})
-                return True
-        return False
 
     async def _connect(self) -> Link:
         self._stalled: Closed | None = None
@@ -330,6 +322,14 @@ class FeedRecorder:
                 self._link.resume()
         if self._recording.error is not None:
             self._stop.set()
+
+    def _tell_status(self, status: str) -> None:
+        self._status = status
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more is recorded."""
+        return self._status == "ended"
 
     def _wall_offset_ns(self) -> int:
         return self._clock.wall_ns() - self._clock.now_ns()

@@ -43,7 +43,8 @@ async def record_feeds(
         An outcome for each feed, in order.
     """
     mishaps = mishaps or Mishaps()
-    recorders = [FeedRecorder(entry, clock, mishaps) for entry in options]
+    # Alone, a feed that cannot be reached is an error at once; beside others it is waited for.
+    recorders = [FeedRecorder(entry, clock, mishaps, is_patient=len(options) > 1) for entry in options]
     if on_started is not None:
         with mishaps.contain("panel", "recording goes on"):
             on_started(recorders)
@@ -53,7 +54,7 @@ async def record_feeds(
     for keeper in keepers:
         mishaps.watch(keeper, "retention", "nothing more is removed, recording goes on")
     try:
-        return await asyncio.gather(*(_run(recorder, stop, mishaps) for recorder in recorders))
+        return await asyncio.gather(*(_run(recorder, stop, mishaps, recorders) for recorder in recorders))
     finally:
         for keeper in keepers:
             keeper.cancel()
@@ -72,9 +73,15 @@ def _keepers(
         yield keep_within(library, names | {snapshot_name(name) for name in names}, keeping, clock)
 
 
-async def _run(recorder: FeedRecorder, stop: asyncio.Event, mishaps: Mishaps) -> Outcome:
+async def _run(
+    recorder: FeedRecorder, stop: asyncio.Event, mishaps: Mishaps, all_of_them: Sequence[FeedRecorder]
+) -> Outcome:
     try:
-        return await recorder.run(stop)
+        outcome = await recorder.run(stop)
+        if outcome.error is None and all(other.reaching.refusal or other.has_ended for other in all_of_them):
+            for other in all_of_them:  # nobody is left but those who wait for feeds that never came
+                other.give_up()
+        return outcome
     except Exception as exc:  # in the ending itself: the others have to be sealed all the same
         mishaps.note("feed", exc, f"{recorder.shown_url} has ended")
         path = recorder.state.path

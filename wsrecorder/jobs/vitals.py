@@ -82,6 +82,8 @@ class RecordVitals:
         for recorder in self._recorders:
             if (refused := _refusal_of(recorder.vitals)) is not None:
                 return refused
+            if (never := recorder.reaching.refusal) is not None:
+                return f"{never.message}; it is tried again"
             if (status := recorder.state.status) != "open":
                 return f"{recorder.vitals.feed}: {_STATUS.get(status, status)}"
         return None
