@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -358,6 +359,42 @@ def test_a_manifest_that_cannot_be_written_leaves_the_session_to_recover(
 
 
 # DuckDB
+
+
+@pytest.mark.parametrize("is_told_by", ["append", "close"])
+@pytest.mark.parametrize("segment_events", [40, 1_000], ids=["sealed", "journal"])
+def test_events_that_somebody_removes_are_missed_and_never_sealed_as_whole(
+    tmp_path: Path, is_told_by: str, segment_events: int
+) -> None:
+    sink = parquet_sink(tmp_path, segment_events=segment_events)
+    rows = list(batches(95))
+    for each in rows[:-1]:
+        sink.append(each)
+    is_sealed = segment_events == 40
+    until(lambda: held(sink.path) == (["000000.parquet", "000001.parquet"] if is_sealed else ["000000.journal"]))
+    shutil.rmtree(sink.path / EVENTS_FOLDER)
+    with pytest.raises(SegmentDamaged, match="removed"):
+        sink.append(rows[-1]) if is_told_by == "append" else sink.close(Health())
+    sink.abandon()
+    assert verify(ParquetStore(sink.path)).findings
+    if is_sealed:
+        with pytest.raises(SessionError, match="not one of them can be read"):
+            recover(open_store(sink.path))
+    else:
+        assert recover(open_store(sink.path)).lost == ["80 events had been written, and 0 are there"]
+    stored = ParquetStore(sink.path).stored_manifest()
+    assert stored is not None
+    assert not stored.sealed
+
+
+def test_a_duckdb_file_that_somebody_removes_is_missed(tmp_path: Path) -> None:
+    sink = duckdb_sink(tmp_path)
+    rows = list(batches(40))
+    sink.append(rows[0])
+    sink.path.unlink()
+    with pytest.raises(SegmentDamaged, match="removed"):
+        sink.append(rows[-1])
+    sink.abandon()
 
 
 def test_a_duckdb_session_is_one_file(tmp_path: Path) -> None:

@@ -167,6 +167,8 @@ class _Folder:
         self._refuse_unreadable(held)
         whole = self._whole_part(held)
         recovery = self._recovery
+        if self._stored and not self._stored.sealed and not recovery.lost and self._stored.events > recovery.events:
+            recovery.lost.append(f"{self._stored.events} events had been written, and {recovery.events} are there")
         last = max((entry.number for entry in whole if entry.best), default=-1)
         for entry in whole:
             is_tail = entry.number >= last

@@ -31,6 +31,7 @@ __all__ = [
     "create_anew",
     "discard",
     "free_bytes",
+    "is_there",
     "list_names",
     "make_directory",
     "make_folders",
@@ -213,6 +214,16 @@ def list_names(path: Place) -> list[str]:
     except OSError:
         with storage_errors(path):
             raise
+
+
+def is_there(file: IO[bytes], path: Path) -> bool:
+    """Return whether an open file is still what stands at a path: nobody removed it, or moved it away."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    held = os.fstat(file.fileno())
+    return (found.st_ino, found.st_dev) == (held.st_ino, held.st_dev)
 
 
 def move_aside(path: Path, suffix: str) -> Path:

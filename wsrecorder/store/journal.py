@@ -76,6 +76,11 @@ class JournalWriter:
         assert self._sink is not None
         return int(self._sink.tell())
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the file still stands where it was made; what is appended to one that does not is lost."""
+        return disk.is_there(self._file, self.path)
+
     def append(self, batch: pa.RecordBatch) -> None:
         """Write a batch and sync it.
 

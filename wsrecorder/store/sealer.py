@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from wsrecorder.errors import OwnMistake, StorageError, WsrecError
+from wsrecorder.errors import OwnMistake, SegmentDamaged, StorageError, WsrecError
 from wsrecorder.store import disk
 from wsrecorder.store.journal import JournalReader
 from wsrecorder.store.manifest import Manifest
@@ -195,5 +195,9 @@ def seal_journal(path: Path, metadata: dict[str, str], *, rows: int) -> SegmentI
         StorageError: The disk refuses.
         SegmentDamaged: The journal does not give back that many, or the segment does not; there is none then.
     """
-    with closing(JournalReader(path)) as journal:
+    try:
+        reader = JournalReader(path)
+    except FileNotFoundError:
+        raise SegmentDamaged(f"{path} is gone before it was sealed", hint="restore it from a copy") from None
+    with closing(reader) as journal:
         return write_segment(journal, path.with_suffix(SEGMENT_SUFFIX), metadata, rows=rows)

@@ -14,6 +14,7 @@ until it is done the open journal grows, whatever its size.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -94,9 +95,10 @@ class ParquetSink:
 
     def __init__(
         self, path: Path, identity: Identity, limits: Limits, *, sync: bool = True,
-        on_sealed: Callable[[Manifest], None] = lambda manifest: None,
+        on_sealed: Callable[[Manifest], None] | None = None,
     ) -> None:  # fmt: skip
         self.path = path
+        self._keeps_segments = on_sealed is None  # whoever is told of them may take them elsewhere
         self.tally = Tally()
         self.manifest = Manifest(identity=identity)
         self._limits = limits
@@ -113,7 +115,7 @@ class ParquetSink:
         except BaseException:
             self._lock.release()
             raise
-        self._sealer = Sealer(path, self.manifest, self._metadata, on_sealed)
+        self._sealer = Sealer(path, self.manifest, self._metadata, on_sealed or (lambda manifest: None))
 
     @property
     def on_disk(self) -> Path:
@@ -137,8 +139,10 @@ class ParquetSink:
         Raises:
             StorageError: The disk refuses; all batches before are safe, nothing of this one is kept, and it may be
                 appended again.
-            SegmentDamaged: The disk does not give back what it was given.
+            SegmentDamaged: The disk does not give back what it was given, or somebody has removed it.
         """
+        if not self._is_there:
+            raise self._loss()
         began_ns, now_ns = (batch.column("elapsed_ns")[row].as_py() for row in (0, -1))
         self._sealer.check(now_ns)
         self._mend()
@@ -162,12 +166,17 @@ class ParquetSink:
 
         Raises:
             StorageError: The disk refuses; what was appended is still in a journal.
-            SegmentDamaged: The disk does not give back what it was given.
+            SegmentDamaged: The disk does not give back what it was given, or somebody has removed it.
         """
         try:
+            if not self._is_there:
+                raise self._loss()
             self._rotate()
             self._mend()
             self._sealer.finish()
+            held = {*disk.list_names(self.path / EVENTS_FOLDER)}
+            if self._keeps_segments and any(info.name not in held for info in self.manifest.segments):
+                raise self._loss()
             self.manifest.count(self.tally)
             self.manifest.health = health
             self.manifest.sealed = True
@@ -187,6 +196,22 @@ class ParquetSink:
         self._journal = self._broken = None
         self._sealer.stop()
         self._lock.release()
+
+    @property
+    def _is_there(self) -> bool:
+        """Whether nobody has taken away what is written; a journal that refused something is looked at when mended."""
+        return self._journal.is_there if self._journal is not None else (self.path / EVENTS_FOLDER).is_dir()
+
+    def _loss(self) -> SegmentDamaged:
+        """Return the error for what somebody has removed; the manifest tells what was there, so that it is missed."""
+        self._sealer.stop()
+        self.manifest.count(self.tally)
+        with suppress(StorageError):  # the whole session may be gone
+            self.manifest.write(self.path)
+        return SegmentDamaged(
+            f"files of {self.path} were removed or moved away while it was recorded",
+            hint='bring them back if you can; "wsrec recover" says what is left',
+        )
 
     def _rotate(self) -> None:
         """End the open journal and have it sealed; one that refuses its end is mended before the next append."""
@@ -270,8 +295,9 @@ class DuckDbSink:
 
         Raises:
             StorageError: The disk refuses; nothing of the batch is kept, and it may be appended again.
-            SegmentDamaged: After that, the file does not hold what it had taken.
+            SegmentDamaged: After that, the file does not hold what it had taken; or it was removed.
         """
+        self._refuse_loss()
         if not (self._is_in_doubt and self._is_held_after_all(batch)):
             try:
                 self._writer.append(batch)
@@ -279,6 +305,10 @@ class DuckDbSink:
                 self._is_in_doubt = True
                 raise
         self.tally.add(batch)
+
+    def _refuse_loss(self) -> None:
+        if not self.path.exists():
+            raise SegmentDamaged(f"{self.path} was removed or moved away while it was recorded", hint="bring it back")
 
     def _is_held_after_all(self, batch: pa.RecordBatch) -> bool:
         """Return whether an append that failed has left its batch all the same: a commit may fail at its very end."""
@@ -293,6 +323,7 @@ class DuckDbSink:
 
     def close(self, health: Health) -> Manifest:
         """Write the final manifest and let go of the file."""
+        self._refuse_loss()
         self.manifest.count(self.tally)
         self.manifest.health = health
         self.manifest.sealed = True
