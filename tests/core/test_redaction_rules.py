@@ -58,6 +58,12 @@ def test_marks_are_left_alone() -> None:
         b'{\'x\': 1, "key": "hunter2"}',
         b'\xff\xfe{"key": "hunter2"}',
         b'{"\\u006bey": "hunter2"',  # the name in other letters
+        b"key=hunter2",
+        b"key: hunter2\nother: 1",
+        b"{'key':'hunter2'}",
+        b"\x81\xa3key\xa7hunter2",  # MessagePack
+        b"[NaN, key=hunter2]",
+        b'{"\\\x00": 1, "key": "hunter2"}',  # no such escape
     ],
 )
 def test_what_is_no_json_and_mentions_the_name_is_replaced_whole(payload: bytes) -> None:
@@ -69,6 +75,21 @@ def test_what_is_no_json_and_mentions_the_name_is_replaced_whole(payload: bytes)
     assert batch.payloads[0].startswith(b"redacted-")
     assert batch.payloads[2:] == [b"hello", b"\x00\x01"]
     assert redactor.counts == {"key": 0, NOT_JSON: 2}
+
+
+@pytest.mark.parametrize("payload", [b'{"monkey": "key"}', b'{"keys": [NaN]}', b'"the key"', b"hello"])
+def test_json_that_mentions_the_name_elsewhere_stays(payload: bytes) -> None:
+    batch = batch_of(payload)
+    redactor = BatchRedactor(rules("key"))
+    redactor.redact(batch)
+    assert batch.payloads == [payload]
+    assert redactor.counts[NOT_JSON] == 0
+
+
+def test_a_name_that_json_escapes_is_found_both_ways() -> None:
+    batch = batch_of(b'{"a\\"b": "hunter2"}', b'a"b=hunter2')
+    BatchRedactor(rules('a"b')).redact(batch)
+    assert SECRET.encode() not in b"".join(batch.payloads)
 
 
 values = st.recursive(

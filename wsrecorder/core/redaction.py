@@ -2,7 +2,8 @@ r"""Values in payloads replaced by stand-ins; all other bytes stay as they are.
 
 A payload is not parsed and written again: a scanner walks over its tokens, remembers where the values stand that a path
 leads to, and only those bytes are exchanged. Most payloads hold no such key, which a search for its bytes tells; a key
-can also be written with escapes, so a payload with any ``\u00`` is walked over as well.
+can also be written with escapes, so a payload with any ``\u00`` is walked over as well. One that has the name, but not
+as JSON writes a key, is looked at for being JSON.
 """
 
 from __future__ import annotations
@@ -54,12 +55,12 @@ class Redactor:
 
     Attributes:
         hits: How many values were replaced, by path.
-        unparsed: Payloads that were looked at and are no JSON.
+        unparsed: Payloads that were looked at and are no JSON: those that mention the last name of a path.
 
     Args:
         paths: Such as ``data.account.key``; lists on the way are passed through, and ``*`` is any key or element.
         stand_ins: What takes their place.
-        looks_at_all: Whether payloads without such a key are looked at too, so that `unparsed` counts every one that
+        looks_at_all: Whether payloads without such a name are looked at too, so that `unparsed` counts every one that
             is no JSON.
 
     Raises:
@@ -77,18 +78,27 @@ class Redactor:
         named = [[part for part in each if part != "*"] for each in parts.values()]
         self._needles = [json.dumps(names[-1], ensure_ascii=False).encode() for names in named if names]
         self._has_needles = all(named)
+        mentions = dict.fromkeys(names[-1].encode() for names in named if names)
+        # Whatever holds the key as JSON writes it holds the name, unless something in it is escaped.
+        self._mentions = [*mentions, *(key for key in self._needles if not any(name in key for name in mentions))]
         plain = all(_PLAIN.fullmatch(name) for names in named for name in names)
         self._escape = b"\\u00" if plain else b"\\"  # as every ASCII letter begins
 
     def redact(self, payload: bytes) -> bytes:
         """Return a payload with stand-ins; one that is no JSON, or has nothing to replace, as it is."""
         if self._has_needles and self._escape not in payload:
-            for needle in self._needles:
-                if needle in payload:
+            for name in self._mentions:
+                if name in payload:
                     break
             else:
                 if self._looks_at_all:
                     self._check(payload)
+                return payload
+            for needle in self._needles:
+                if needle in payload:
+                    break
+            else:
+                self._check(payload)
                 return payload
         spans = self._spans(payload)
         if spans is None:
@@ -210,7 +220,10 @@ class _Walk:
 
     def _key(self, token: bytes) -> bool:
         node = self._stack[-1][0]
-        key = json.loads(token.decode(errors="surrogateescape"), strict=False)
+        try:
+            key = json.loads(token.decode(errors="surrogateescape"), strict=False)
+        except ValueError:  # no such escape
+            return False
         found = node.names.get(key, node.other)
         assert found is not None
         self._node, self._want = found, "colon"
