@@ -90,7 +90,8 @@ def test_files_for_tls_that_cannot_be_used_are_said_before_anything_is_recorded(
     [
         f"me:{SECRET}@feed/ws/", f"http://me:{SECRET}@feed/ws/", f"ws://me:{SECRET}@/ws/", f"ws://feed:x/?token={SECRET}",
         f"ws://me:{SECRET}/{SECRET}@feed/", f"ws://me:{SECRET}@[feed/", f"wss:me:{SECRET}@feed",
-        f"ws://me:1{SECRET}@feed:99999/",
+        f"ws://me:1{SECRET}@feed:99999/", f"ws://me:{SECRET}@feed/?apiKey={SECRET}#frag", f"ws://feed/?token=a#{SECRET}",
+        f"ws://me:a#{SECRET}@feed/", "ws://feed/#",
     ],
 )  # fmt: skip
 def test_a_url_that_is_refused_is_told_without_its_credentials(url: str) -> None:

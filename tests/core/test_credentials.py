@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsrecorder.core.credentials import hide, redact_subprotocol, redact_url
+from wsrecorder.core.credentials import hide, is_secret_name, redact_subprotocol, redact_text, redact_url
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 
@@ -27,6 +27,10 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
         ("wss://feed/ws/#token=abc", "wss://feed/ws/#token=***"),
         ("wss://[feed/ws/?token=abc", "wss://[feed/ws/"),
         ("/ws/?token=abc", "/ws/?token=***"),
+        ("/ws/?passphrase=abc&code=def&sid=1&depth=5", "/ws/?passphrase=***&code=***&sid=***&depth=5"),
+        ("/ws/?to%6ben=abc", "/ws/?token=***"),
+        ("/ws/?x=1;token=abc", "/ws/?x=***"),
+        ("/ws/?next=wss%3A%2F%2Fu%3Ap%40feed%2F", "/ws/?next=***"),
         ("", ""),
     ],
 )
@@ -38,6 +42,83 @@ def test_credentials_are_taken_out_of_urls(url: str, shown: str) -> None:
 def test_no_secret_is_left_in_a_url(secret: str) -> None:
     url = f"wss://me:{secret}@feed/ws/?apiKey={secret}&jwt={secret}&signature={secret}&password={secret}"
     assert secret not in redact_url(url)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "passphrase",
+        "pass",
+        "code",
+        "sid",
+        "pw",
+        "pin",
+        "sig",
+        "otp",
+        "totp",
+        "PHPSESSID",
+        "connect.sid",
+        "userPass",
+        "user_pw",
+        "clientSID",
+        "hmac",
+        "csrf",
+        "x-mfa",
+        "SAMLResponse",
+        "ticket",
+        "api_key",
+        "listenKey",
+        "access_token",
+        "Authorization",
+        "signature",
+    ],
+)
+def test_names_of_secrets_are_told(name: str) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "depth",
+        "symbol",
+        "symbols",
+        "streams",
+        "since",
+        "id",
+        "side",
+        "limit",
+        "interval",
+        "currency_code",
+        "countryCode",
+        "statuscode",
+        "bypass",
+        "compass",
+        "passenger",
+        "inside",
+        "resid",
+        "presidential",
+        "spin",
+        "pinned",
+        "opinion",
+        "format",
+        "encoding",
+        "lang",
+        "EIO",
+        "transport",
+        "t",
+        "user",
+        "credit",
+    ],
+)
+def test_innocent_names_stay(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+def test_urls_within_a_text_are_shown_without_credentials() -> None:
+    said = "moved to 'wss://me:hunter2@feed/ws/?apiKey=hunter2', or (http://feed/?sid=hunter2)."
+    assert redact_text(said) == "moved to 'wss://***@feed/ws/?apiKey=***', or (http://feed/?sid=***)."
+    assert redact_text(f"no {JWT}, see http://feed/?x=a%20b") == "no ***, see http://feed/?x=a%20b"
 
 
 @given(st.text(max_size=60))

@@ -132,15 +132,18 @@ async def test_an_answer_stands_after_what_it_answers(tmp_path: Path) -> None:
 
 async def test_closes_are_marked_with_who_closed(tmp_path: Path) -> None:
     async def handler(websocket: ServerConnection) -> None:
-        await websocket.close(4001, "enough")
+        await websocket.close(4001, "go to ws://me:hunter2@feed/?sid=hunter2")
 
     async with serving(handler) as url, tapping(options(url, tmp_path)) as (job, summaries):
         async with connect(job.state.url) as client:
             await client.wait_closed()
+            assert client.close_reason == "go to ws://me:hunter2@feed/?sid=hunter2"
         await until(lambda: not job.state.clients)
     events = events_of(summaries[0])
     assert [event.kind for event in events] == [Kind.OPEN, Kind.CLOSE]
-    assert json.loads(events[1].detail or "") == {"code": 4001, "reason": "enough", "cause": "closed by the server"}
+    assert json.loads(events[1].detail or "") == {
+        "code": 4001, "reason": "go to ws://***@feed/?sid=***", "cause": "closed by the server",
+    }  # fmt: skip
     opened = json.loads(events[0].detail or "")
     assert opened["client"].startswith("127.0.0.1:")
     assert opened["deflate"] is True

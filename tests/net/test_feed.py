@@ -424,6 +424,15 @@ async def test_the_limit_on_connecting_covers_tls(transport: str) -> None:
         await hung_up.wait()
 
 
+async def test_a_close_reason_is_told_without_credentials(transport: str) -> None:
+    async def close(connection: ServerConnection) -> None:
+        await connection.close(4001, "go to wss://me:hunter2@feed/?sid=hunter2, not hunter3")
+
+    async with feed(close) as url:
+        _, closed = await hear(url, transport, secrets=frozenset({"hunter3"}))
+    assert closed.reason == "go to wss://***@feed/?sid=***, not ***"
+
+
 @pytest.mark.parametrize("url", ["http://localhost/ws/", "localhost:8000", "ws://", "ws:///ws/", "ws://host:99999/"])
 def test_a_url_that_is_not_a_websockets_is_refused(url: str) -> None:
     with pytest.raises(UsageError) as caught:

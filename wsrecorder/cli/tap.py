@@ -143,7 +143,7 @@ def tap(
     )
     redaction = redaction_options.rules_of(redact, redact_secret_env, redact_secret_file, keep_shape=redact_keep_shape)
     record = RecordOptions(
-        feed=FeedOptions(upstream),
+        feed=FeedOptions(upstream, secrets=server.secrets),
         library=library,
         name=name,
         into=into,

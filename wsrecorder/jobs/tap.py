@@ -135,7 +135,8 @@ class TapJob:
 
     def on_close(self, conn: int, closed: Closed, arrival_ns: int) -> None:
         """Mark that a connection ended."""
-        self._recorder.left(conn, arrival_ns, code=closed.code, reason=closed.reason, cause=closed.cause)
+        reason = self.options.record.feed.shown_text(closed.reason)
+        self._recorder.left(conn, arrival_ns, code=closed.code, reason=reason, cause=closed.cause)
         _LOG.info("connection %d: %s (code %d)", conn, closed.cause, closed.code)
 
     # From start to end.

@@ -91,6 +91,7 @@ class PicowsLink(WSListener):
         self._receiver = receiver
         self._on_frame: Callable[[bytes, int], None] = receiver.on_frame
         self._max_bytes = options.max_frame_bytes
+        self._shown_text = options.shown_text
         extensions = response.headers.get("Sec-WebSocket-Extensions", "")
         self._inflater = (
             Inflater(keeps_context="server_no_context_takeover" not in extensions, max_bytes=options.max_frame_bytes)
@@ -226,7 +227,9 @@ class PicowsLink(WSListener):
             return Closed(1006, "", f"connection lost: {exc.strerror or exc}")
         handshake: picows.picows.WSCloseHandshake | None = self._transport.close_handshake
         if handshake is not None and handshake.recv is not None:
-            return Closed(_number(handshake.recv.code), handshake.recv.reason or "", "closed by the feed")
+            return Closed(
+                _number(handshake.recv.code), self._shown_text(handshake.recv.reason or ""), "closed by the feed"
+            )
         return Closed(1006, "", "connection lost")
 
     def _disconnected(self) -> asyncio.Future[None]:

@@ -52,10 +52,10 @@ def refusal(options: FeedOptions, exc: BaseException, status: int | None) -> Fee
         return FeedError(f"{url}: the host name is unknown", hint="check the spelling of the host")
     if isinstance(exc, OSError):
         return FeedError(
-            f"{url} cannot be reached: {exc.strerror or str(exc) or _CUT}",
+            f"{url} cannot be reached: {options.shown_text(exc.strerror or str(exc)) or _CUT}",
             hint="check host and port, and that the server is up",
         )
-    said = hide(str(exc), {options.url, *options.secrets, *options.headers.values()})
+    said = options.shown_text(hide(str(exc), {options.url, *options.headers.values()}))
     return FeedError(
         f"{url} did not answer as a WebSocket server: {said}", hint="check that this is the WebSocket's URL"
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from wsrecorder.core.credentials import HIDDEN, hide, redact_subprotocol, redact_url
+from wsrecorder.core.credentials import HIDDEN, hide, redact_subprotocol, redact_text, redact_url
 from wsrecorder.core.event import Opcode
 from wsrecorder.errors import UsageError
 
@@ -68,6 +68,11 @@ class FeedOptions:
             host = parts.hostname
         except ValueError:  # brackets in the wrong places
             raise UsageError(f"{self._shown_whatever!r} is no URL", hint=hint) from None
+        if "#" in self.url:  # RFC 6455, section 3; what follows may be the rest of a password
+            raise UsageError(
+                f"'{self._shown_whatever.partition('#')[0]}#{HIDDEN}' has a fragment, which no WebSocket URL may have",
+                hint="leave out the # and what follows; one that belongs to a value is written %23",
+            )
         if parts.scheme not in ("ws", "wss") or not host:
             found = f"scheme {redact_url(parts.scheme)!r}" if parts.scheme else "no scheme"
             raise UsageError(
@@ -91,6 +96,10 @@ class FeedOptions:
     def shown_url(self) -> str:
         """The URL without credentials: what is kept, logged and shown."""
         return hide(redact_url(self.url), self.secrets)
+
+    def shown_text(self, text: str) -> str:
+        """Return what others wrote, such as a close reason or a library's message, without credentials."""
+        return redact_text(hide(text, self.secrets))
 
     def shown_subprotocol(self, chosen: str | None) -> str | None:
         """Return the subprotocol that the server chose, unless it is a token."""

@@ -105,7 +105,7 @@ class WebsocketsLink:
             cause = f"a message over the limit of {self._options.max_frame_bytes:,} bytes"
             return Closed(CloseCode.MESSAGE_TOO_BIG, "", cause)
         if received is not None:
-            return Closed(received.code, received.reason, "closed by the feed")
+            return Closed(received.code, self._options.shown_text(received.reason), "closed by the feed")
         if sent is not None and sent.code != CloseCode.NORMAL_CLOSURE:
             return Closed(sent.code, sent.reason, sent.reason or "protocol error")
         return Closed(CloseCode.ABNORMAL_CLOSURE, "", "connection lost")
