@@ -21,6 +21,7 @@ _DAY_S = 86_400
 _GB, _TB = 1e9, 1e12
 _MONTHS = 12
 _HOURS_A_MONTH = 730
+_STREAM_COPIES = 3
 _MANIFEST_BYTES_A_SEGMENT = 230  # of JSON: its name, size, rows, range and SHA-256
 
 
@@ -36,6 +37,7 @@ class Measured:
         count_rate: Rows a second counted by type, all cores.
         fold_rate: Rows a second folded into orders, payloads read, all cores.
         upload_rate: Messages a second recorded into object storage.
+        stream_rate: Events a second that one process publishes into JetStream, three copies.
         sessions_s: Time for ``wsrec ls`` over a library of ``sessions``, s.
         sessions: How many there were.
     """
@@ -47,6 +49,7 @@ class Measured:
     count_rate: float
     fold_rate: float
     upload_rate: float | None = None
+    stream_rate: float | None = None
     sessions_s: float | None = None
     sessions: int = 3_650
 
@@ -63,6 +66,7 @@ class Wish:
         rotate_mib: Size at which a journal is sealed (``--rotate``), MiB.
         journal_bytes: A message in the journal, in full batches, payloads of the simulated engine.
         outage_h: How long object storage may be away, hours.
+        stream_h: For how long JetStream keeps events, hours; by then they are archived.
         answer_s: How long a question may take, s.
         core_hour: Price of a core for an hour.
         gb_month: Price of a GB in object storage for a month.
@@ -76,6 +80,7 @@ class Wish:
     rotate_mib: float = 256
     journal_bytes: float = 90
     outage_h: float = 1
+    stream_h: float = 24
     answer_s: float = 60
     core_hour: float = 0.05
     gb_month: float = 0.02
@@ -130,6 +135,7 @@ def measured(benchmarks: str, scale: str) -> Measured:
         count_rate=_value(values, "count by type") * 1e6,
         fold_rate=10e6 / _value(values, "`orders`"),
         upload_rate=_maybe(beyond, "record ", "into object storage"),
+        stream_rate=_maybe(beyond, "publish into JetStream"),
         sessions_s=_maybe(beyond, "`wsrec ls`"),
     )
 
@@ -171,6 +177,11 @@ def _recording(known: Measured, wish: Wish, cores: float) -> list[Row]:
         ),
         Row("cores that record", f"{cores:,.1f}", f"{known.record_rate:,.0f}/s a process, {wish.load:.0%} in use"),
         Row("uploaded", f"{sealed / 1e6:,.1f} MB/s", "sealed segments"),
+        Row(
+            "JetStream's disks",
+            f"{rate * known.payload_bytes * _STREAM_COPIES * wish.stream_h * 3_600 / _TB:,.0f} TB",
+            f"if all goes through it: {_STREAM_COPIES} copies of {wish.stream_h:g} h, payloads as they came",
+        ),
         Row("spool", f"{sealed * wish.outage_h * 3_600 / _GB:,.0f} GB", outage),
     ]
 
@@ -253,6 +264,10 @@ def limits(known: Measured, wish: Wish) -> list[Limit]:
     if known.upload_rate is not None:
         found.append(
             Limit(known.upload_rate / wish.events, "one feed uploaded as it comes", "a process a feed, a nearer store")
+        )
+    if known.stream_rate is not None:
+        found.append(
+            Limit(known.stream_rate / wish.events, "one feed published into one stream", "streams of a part of it each")
         )
     if known.sessions_s is not None:
         ls_s = known.sessions_s * wish.feeds * wish.days / known.sessions

@@ -1,4 +1,4 @@
-"""Write real output into ``docs/object-storage.md``: its commands run against SeaweedFS, which is started for them.
+"""Write real output into ``docs/object-storage.md`` and ``docs/scale.md``: commands run against SeaweedFS, started here.
 
     python -m docs.object_storage
 
@@ -20,7 +20,7 @@ from docs.example import make_library
 from docs.render import PROJECT, run_block
 from tests.scale.weed import Weed, weed_program
 
-PAGE = PROJECT / "docs" / "object-storage.md"
+PAGES = [PROJECT / "docs" / name for name in ("object-storage.md", "scale.md")]
 
 _BLOCK = re.compile(r"(?<=^```console stored\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 
@@ -42,24 +42,27 @@ def _feed() -> Iterator[None]:
 
 
 def main() -> int:
-    """Render the page."""
+    """Render the pages."""
     program = weed_program()
     if program is None:
         sys.stderr.write('SeaweedFS ("weed") is not installed; "make scale" installs it\n')
         return 1
-    with tempfile.TemporaryDirectory(prefix="wsrec-docs-") as name:
-        folder = Path(name)
-        for made in ("weed", "work"):
-            (folder / made).mkdir()
-        make_library(folder / "work" / "recordings")
-        with Weed(program, folder / "weed", bucket="market-data") as weed:
-            os.environ.update(weed.environment() | {"XDG_STATE_HOME": str(folder / "state")})
-            with _feed():
-                content = _BLOCK.sub(
-                    lambda found: run_block(found[0], folder / "work"), PAGE.read_text(encoding="utf-8")
-                )
-    PAGE.write_text(content.replace(str(folder / "state"), "/home/you/.local/state"), encoding="utf-8")
+    for page in PAGES:
+        with tempfile.TemporaryDirectory(prefix="wsrec-docs-") as name:
+            page.write_text(_rendered(page, Path(name), program), encoding="utf-8")
     return 0
+
+
+def _rendered(page: Path, folder: Path, program: str) -> str:
+    """Return the content of a page with what its commands print now."""
+    for made in ("weed", "work"):
+        (folder / made).mkdir()
+    make_library(folder / "work" / "recordings")
+    with Weed(program, folder / "weed", bucket="market-data") as weed:
+        os.environ.update(weed.environment() | {"XDG_STATE_HOME": str(folder / "state")})
+        with _feed():
+            content = _BLOCK.sub(lambda found: run_block(found[0], folder / "work"), page.read_text(encoding="utf-8"))
+    return content.replace(str(folder / "state"), "/home/you/.local/state")
 
 
 if __name__ == "__main__":
