@@ -1,4 +1,4 @@
-"""Write real output into ``docs/object-storage.md`` and ``docs/scale.md``: commands run against SeaweedFS, started here.
+"""Write real output into ``docs/object-storage.md`` and ``docs/scale.md``: run against SeaweedFS, started here.
 
     python -m docs.object_storage
 
