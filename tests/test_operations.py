@@ -42,7 +42,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["DynamicUser=yes", "ProtectSystem=strict", "NoNewPrivileges=yes", "Restart=on-failure", "KillSignal=SIGINT",
+    ["DynamicUser=yes", "ProtectSystem=strict", "NoNewPrivileges=yes", "Restart=always", "KillSignal=SIGINT",
      "UMask=0077", "CapabilityBoundingSet="],
 )  # fmt: skip
 def test_the_unit_gives_no_more_than_it_takes(line: str) -> None:
@@ -113,3 +113,8 @@ def test_both_backends_of_the_balancer_have_the_same_servers() -> None:
         (name, name) for name, _ in found
     ]
     assert len({address for _, address in found}) == len(found) == 4
+
+
+def test_the_unit_begins_sessions_that_retention_can_remove() -> None:
+    [start] = [line for line in UNIT.splitlines() if line.startswith("ExecStart=")]
+    assert {"--name", "--duration", "--keep"} <= {*start.split()}
