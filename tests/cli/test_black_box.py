@@ -220,3 +220,20 @@ def test_what_makes_no_sense_is_refused_before_anything_is_reached(
 ) -> None:
     assert main(["record", "ws://127.0.0.1:1/", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--session-id", "fixed"], "--session-id is for streams"),
+        (["--snapshot", "1m,2m"], "--snapshot 1m,2m names two times"),
+        (["--snapshot", "1m,2KB,3KB"], "names two sizes"),
+        (["--into", "a.duckdb", "--keep", "1d"], "--keep and --keep-size are for a library"),
+        (["--keep", "1"], "--keep 1 has no unit"),
+    ],
+)
+def test_what_would_be_ignored_or_misread_is_refused(
+    capsys: pytest.CaptureFixture[str], options: list[str], said: str
+) -> None:
+    assert main(["record", "ws://127.0.0.1:1/ws/", *options]) == 2
+    assert said in capsys.readouterr().err

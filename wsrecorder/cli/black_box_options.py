@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -97,7 +98,13 @@ def black_box_of(
         return None
     age_ns = size_bytes = None
     for part in snapshot.split(","):
-        if part.strip().lower().endswith("b"):
+        is_size = part.strip().lower().endswith("b")
+        if (size_bytes if is_size else age_ns) is not None:
+            raise UsageError(
+                f"--snapshot {snapshot} names two {'sizes' if is_size else 'times'}",
+                hint="write it as 10m, 200MB or 10m,200MB",
+            )
+        if is_size:
             size_bytes = parse_size(part)
         else:
             age_ns = _age_ns(part)
@@ -114,14 +121,18 @@ def black_box_of(
     return BlackBoxOptions(limits, trigger)
 
 
-def keeping_of(keep: str | None, keep_size: str | None) -> Limit | None:
+def keeping_of(keep: str | None, keep_size: str | None, into: Path | None = None) -> Limit | None:
     """Return what ``--keep`` and ``--keep-size`` say; None is that everything stays.
 
     Raises:
-        UsageError: One of them is wrong.
+        UsageError: One of them is wrong, or ``into`` names a file beside them.
     """
     if keep is None and keep_size is None:
         return None
+    if into is not None:
+        raise UsageError("--keep and --keep-size are for a library, and --into names a file", hint="leave them out")
+    if keep is not None and keep.strip().isdecimal() and int(keep):
+        raise UsageError(f"--keep {keep} has no unit", hint="write it as 30d, 12h or 90s")
     return Limit(
         age_ns=None if keep is None else parse_duration(keep),
         size_bytes=None if keep_size is None else parse_size(keep_size),

@@ -140,7 +140,7 @@ def record(
 
     file, stream = destination_of(into, len(urls), replicas, session_id, keep_spool=keep_spool)
     black_box = black_box_of(snapshot, trigger, pre, post)
-    keeping = keeping_of(keep, keep_size)
+    keeping = keeping_of(keep, keep_size, file)
     upstream = upstream_options.upstream_of(
         urls, header=header, header_env=header_env, header_file=header_file, query_env=query_env,
         subprotocol=subprotocol, subprotocol_env=subprotocol_env,

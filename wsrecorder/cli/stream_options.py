@@ -77,6 +77,8 @@ def destination_of(
     Raises:
         UsageError: It is meant to name a stream, and does not; or several feeds would go into one file.
     """
+    if session_id is not None and not (into is not None and is_stream_address(into)):
+        raise UsageError("--session-id is for streams", hint="add --into nats://HOST/STREAM, or use --name")
     if into is None:
         return None, None
     if is_stream_address(into):
