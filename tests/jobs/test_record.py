@@ -14,13 +14,14 @@ from websockets.frames import Opcode as WireOpcode
 
 from wsrecorder.analysis.session import Session, open_session
 from wsrecorder.clock import SystemClock, VirtualClock
+from wsrecorder.core.black_box import BoxLimits
 from wsrecorder.core.dialect import Dialect
 from wsrecorder.core.event import Event, Kind
 from wsrecorder.core.recorder import Limits, Retry
 from wsrecorder.errors import FeedError, StorageError
 from wsrecorder.jobs.feed_recorder import FeedRecorder
 from wsrecorder.jobs.record import record_feeds
-from wsrecorder.jobs.record_options import Outcome, RecordOptions
+from wsrecorder.jobs.record_options import BlackBoxOptions, Outcome, RecordOptions
 from wsrecorder.jobs.verify import verify
 from wsrecorder.jobs.vitals import RecordVitals
 from wsrecorder.net.feed import connect_feed
@@ -579,3 +580,35 @@ async def test_no_frame_waits_longer_for_its_sync_than_the_interval(options: Rec
             await until(lambda: recorder.state.size_bytes == 1)
         stop.set()
         await running
+
+
+async def test_a_black_box_that_ends_for_want_of_space_writes_what_it_holds(
+    options: RecordOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came = asyncio.Event()
+
+    async def low(*_: object, outcome: str, **__: object) -> StorageError:
+        await came.wait()
+        return StorageError("too little", hint=outcome)
+
+    async def handler(websocket: ServerConnection) -> None:
+        await websocket.send("{}")
+        await websocket.ping()
+        await until(lambda: recorders[0].state.messages == 1)
+        came.set()
+        await websocket.wait_closed()
+
+    recorders: list[FeedRecorder] = []
+    monkeypatch.setattr("wsrecorder.jobs.feed_recorder.until_low", low)
+    box = BlackBoxOptions(BoxLimits(age_ns=60_000_000_000, post_ns=30_000_000_000))
+    async with asyncio.timeout(30), serve(handler, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws/"
+        asked = to(options, url, black_box=box, min_free_bytes=1)
+        [outcome] = await record_feeds([asked], SystemClock(), asyncio.Event(), recorders.extend)
+    assert isinstance(outcome.error, StorageError)
+    assert outcome.error.hint == "what the ring held is a snapshot"
+    assert outcome.snapshots is not None
+    [made] = outcome.snapshots
+    assert made.manifest.messages == 1
+    assert made.manifest.identity.black_box is not None
+    assert made.manifest.identity.black_box.cause == "disk"

@@ -39,6 +39,7 @@ class Cause(StrEnum):
     HTTP = "http"
     CONDITION = "condition"
     CRASH = "crash"
+    DISK = "disk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -252,7 +252,11 @@ class FeedRecorder:
     async def _watch_space(self, path: Path) -> None:
         """End the recording before the disk is full."""
         if self.options.min_free_bytes:
-            self._no_space = await until_low(path, self.options.min_free_bytes, self._clock)
+            done = (
+                "what was recorded is sealed" if self.options.black_box is None else "what the ring held is a snapshot"
+            )
+            self._no_space = await until_low(path, self.options.min_free_bytes, self._clock, outcome=done)
+            self.snapshot(Cause.DISK, "--min-free")  # the ring goes with the recording; nothing else heeds it
             self._stop.set()
 
     def _flush(self) -> None:
@@ -325,11 +329,6 @@ class FeedRecorder:
 
     def _tell_status(self, status: str) -> None:
         self._status = status
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing more is recorded."""
-        return self._status == "ended"
 
     def _wall_offset_ns(self) -> int:
         return self._clock.wall_ns() - self._clock.now_ns()

@@ -78,7 +78,9 @@ async def _run(
 ) -> Outcome:
     try:
         outcome = await recorder.run(stop)
-        if outcome.error is None and all(other.reaching.refusal or other.has_ended for other in all_of_them):
+        if outcome.error is None and all(
+            other.reaching.refusal or other.state.status == "ended" for other in all_of_them
+        ):
             for other in all_of_them:  # nobody is left but those who wait for feeds that never came
                 other.give_up()
         return outcome

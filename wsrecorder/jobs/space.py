@@ -31,7 +31,11 @@ def refuse_full_disk(path: Path, min_free_bytes: int) -> None:
 
 
 async def until_low(
-    path: Path, min_free_bytes: int, clock: Clock, free_bytes: Callable[[Path], int] = disk.free_bytes
+    path: Path,
+    min_free_bytes: int,
+    clock: Clock,
+    free_bytes: Callable[[Path], int] = disk.free_bytes,
+    outcome: str = "what was recorded is sealed",
 ) -> StorageError:
     """Return what to say once less than ``min_free_bytes`` is left; at twice that a warning is logged.
 
@@ -39,6 +43,7 @@ async def until_low(
         path: Something on the disk.
         min_free_bytes: What must stay free, bytes.
         clock: Where the time comes from.
+        outcome: What becomes of what was recorded, in words.
         free_bytes: Says how much is left; called on a thread, since a disk behind a network may take its time.
     """
     has_warned = False
@@ -48,7 +53,7 @@ async def until_low(
         except StorageError:
             left_bytes = 1 << 62  # whoever writes will hear what is wrong with the disk
         if left_bytes < min_free_bytes:
-            return _too_little(path, left_bytes, min_free_bytes, "what was recorded is sealed")
+            return _too_little(path, left_bytes, min_free_bytes, outcome)
         is_near = left_bytes < 2 * min_free_bytes
         if is_near and not has_warned:
             _LOG.warning(

@@ -85,7 +85,8 @@ class BlackBoxTrigger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """Why a black box wrote a session, and which part of what came it holds.
 
     Attributes:
-        cause: ``signal``, ``http``, ``condition``, or ``crash``: its recorder was killed, and its ring held this.
+        cause: ``signal``, ``http``, ``condition``, ``disk``: too little was free, or ``crash``: its recorder was
+            killed, and its ring held this.
         reason: The condition, the signal's name, or what was said with the request.
         at_ns: When the first trigger came, UTC ns since the epoch; of a crash when the last event did.
         triggers: How many triggers the session is for.
