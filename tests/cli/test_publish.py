@@ -134,3 +134,9 @@ def test_what_is_wrong_is_told(
     told = capsys.readouterr().err.splitlines()
     assert said in told[0]
     assert told[1].startswith("hint: ")
+
+
+def test_a_library_in_object_storage_needs_a_catalogue_that_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("obstore", reason="object storage is the extra s3")
+    assert main(["publish", "--all", "--library", "memory://published"]) == 2
+    assert "name one with --catalog" in capsys.readouterr().err

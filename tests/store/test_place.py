@@ -40,7 +40,9 @@ def test_a_text_names_a_folder_or_a_place_in_object_storage(text: str, place: Pa
     assert is_url(text) is isinstance(place, ObjectPath)
 
 
-@pytest.mark.parametrize("text", ["s4://bucket/a", "https://bucket/a", "s3://", "s3:///a"])
+@pytest.mark.parametrize(
+    "text", ["s4://bucket/a", "https://bucket/a", "s3://", "s3:///a", "s3://a bucket/x", "s3://b\n/x", "s3://b/../x"]
+)
 def test_any_other_url_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="neither a folder nor a place"):
         place_of(text)

@@ -12,7 +12,7 @@ from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption
 from wsrecorder.cli.output import print_json, say, show_number
 from wsrecorder.errors import UsageError
-from wsrecorder.store.place import ObjectPath, Place, local
+from wsrecorder.store.place import ObjectPath, Place
 
 if TYPE_CHECKING:
     from wsrecorder.store.session import Store
@@ -100,7 +100,12 @@ def _folder(library: Place) -> Path:
     """Return where catalogue and metadata go by default; a session's folder does not begin with a dot."""
     from wsrecorder.store import disk
 
-    folder = local(library, "a catalogue without --catalog").resolve() / _FOLDER
+    if isinstance(library, ObjectPath):
+        raise UsageError(
+            f"{library} holds no catalogue: its default place is a folder of a library on a disk",
+            hint="name one with --catalog, such as --catalog sqlite:////srv/catalogue.db",
+        )
+    folder = library.resolve() / _FOLDER
     disk.make_directory(folder)
     return folder
 

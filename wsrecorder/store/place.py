@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +124,12 @@ Place: TypeAlias = Path | ObjectPath
 """A folder or a file on a disk, or what takes its place in object storage."""
 
 
+_BUCKET: Final = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*")
+"""What the stores allow in the name of a bucket, or a little more; the library that speaks to them panics at others."""
+
+_NOWHERE: Final = {".", ".."}
+
+
 def is_url(text: str) -> bool:
     """Return whether a text names a place in object storage."""
     scheme, found, _ = text.partition("://")
@@ -141,12 +148,13 @@ def place_of(text: str | Place) -> Place:
     if not found:
         return Path(text)
     bucket, _, key = rest.partition("/")
-    if scheme not in SCHEMES or not bucket:
+    parts = [part for part in key.split("/") if part]
+    if scheme not in SCHEMES or not _BUCKET.fullmatch(bucket) or not _NOWHERE.isdisjoint(parts):
         raise UsageError(
             f"{text} is neither a folder nor a place in object storage",
-            hint="write it as s3://BUCKET/PREFIX; gs:// and az:// do as well",
+            hint='write it as s3://BUCKET/PREFIX, without "." and ".."; gs:// and az:// do as well',
         )
-    return ObjectPath(f"{scheme}://{bucket}", "/".join(part for part in key.split("/") if part))
+    return ObjectPath(f"{scheme}://{bucket}", "/".join(parts))
 
 
 def label(place: Place) -> str:
