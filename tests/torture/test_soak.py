@@ -14,7 +14,8 @@ from torture.soak_recorder import record_day
 from torture.soak_replay import replay_day
 from torture.soak_sockets import look_at_console, record_over_sockets, tap_over_sockets
 from torture.vitals import Look, Vitals
-from wsrecorder.jobs.feed_recorder import FeedRecorder
+from wsrecorder.jobs.reaching import Reaching
+from wsrecorder.net.transport import Link
 
 MINUTES = 1 / 60
 FLAT = Look(resident_bytes=100 << 20, blocks=400_000, descriptors=20, tasks=7, threads=4)
@@ -50,13 +51,13 @@ def test_connections_leave_nothing_behind(part: Callable[[int, float, Path], Any
 
 def test_a_task_left_behind_by_each_reconnect_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[asyncio.Task[Any]] = []
-    reconnect = FeedRecorder._reconnect
+    again = Reaching.again
 
-    async def leave_a_task(self: FeedRecorder) -> bool:
+    async def leave_a_task(self: Reaching, until_ns: int | None = None) -> Link | None:
         left.append(asyncio.create_task(asyncio.Event().wait()))
-        return await reconnect(self)
+        return await again(self, until_ns)
 
-    monkeypatch.setattr(FeedRecorder, "_reconnect", leave_a_task)
+    monkeypatch.setattr(Reaching, "again", leave_a_task)
     assert "tasks" in record_day(3, 20 * MINUTES, tmp_path, trouble_s=25).trouble
 
 

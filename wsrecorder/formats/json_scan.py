@@ -24,18 +24,19 @@ MOST_VALUE_BYTES: Final = 450 << 20
 
 _CHUNK_BYTES: Final = 1 << 20
 
-# Possessive throughout: what matched is never tried another way.
-_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_FLAT_OBJECT: Final = rb'\{(?:[^"{}\[\]]++|' + _STRING + rb")*+\}"
+# What matched is never tried another way: possessive, but for groups, since Python before 3.11.5 takes back what a
+# group that is repeated so has matched (gh-106052). Their alternatives begin with different bytes, which is as good.
+_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*"'
+_FLAT_OBJECT: Final = rb'\{(?:[^"{}\[\]]++|' + _STRING + rb")*\}"
 
 _SPACE: Final = re.compile(rb"[ \t\r\n]*+")
 _SCALAR: Final = re.compile(rb'[^"{}\[\],:\s]++')
 _WHOLE_STRING: Final = re.compile(_STRING, re.DOTALL)
-_IN_STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_IN_STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*', re.DOTALL)
 _STEP: Final = re.compile(
     rb'[^"{}\[\]]*+(?:(?P<whole>' + _FLAT_OBJECT + rb"|" + _STRING + rb")|(?P<open>[{\[])|(?P<close>[}\]]))", re.DOTALL
 )
-_FLAT_OBJECTS: Final = re.compile(_FLAT_OBJECT + rb"(?:\s*+,\s*+" + _FLAT_OBJECT + rb"){0,255}+", re.DOTALL)
+_FLAT_OBJECTS: Final = re.compile(_FLAT_OBJECT + rb"(?:\s*+,\s*+" + _FLAT_OBJECT + rb"){0,255}", re.DOTALL)
 _HINT: Final = "is it the whole file? docs/formats.md describes the formats"
 
 
