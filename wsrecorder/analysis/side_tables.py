@@ -8,7 +8,7 @@ from typing import Final
 
 import duckdb
 
-from wsrecorder.store.notes import NoteBook
+from wsrecorder.analysis.side_rows import manifest_rows, note_rows
 from wsrecorder.store.session import Store
 
 __all__ = ["SIDE_TABLES"]
@@ -17,8 +17,7 @@ __all__ = ["SIDE_TABLES"]
 def _make_manifests(connection: duckdb.DuckDBPyConnection, stores: Sequence[Store]) -> None:
     """Put the manifests where the view of the sessions finds them; that of one that still grows is counted."""
     connection.execute("CREATE TEMP TABLE manifests (content JSON, path VARCHAR)")
-    rows = [(store.manifest().to_json().decode(), str(store.path)) for store in stores]
-    _insert(connection, "manifests", "unnest(?), unnest(?)", rows)
+    _insert(connection, "manifests", "unnest(?), unnest(?)", manifest_rows(stores))
 
 
 def _make_noted(connection: duckdb.DuckDBPyConnection, stores: Sequence[Store]) -> None:
@@ -27,13 +26,8 @@ def _make_noted(connection: duckdb.DuckDBPyConnection, stores: Sequence[Store]) 
         "CREATE TEMP TABLE noted"
         " (session VARCHAR, elapsed_ns BIGINT, received_at TIMESTAMPTZ, text VARCHAR, made_at TIMESTAMPTZ)"
     )
-    rows = [
-        (store.identity().id, note.elapsed_ns, note.received_ns // 1_000, note.text, note.made_at_ns // 1_000)
-        for store in stores
-        for note in NoteBook(store.path).all()
-    ]
     moment = "make_timestamptz(unnest(?)::BIGINT)"
-    _insert(connection, "noted", f"unnest(?), unnest(?), {moment}, unnest(?), {moment}", rows)
+    _insert(connection, "noted", f"unnest(?), unnest(?), {moment}, unnest(?), {moment}", note_rows(stores))
 
 
 def _insert(

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from wsrecorder.analysis.sealed import first_segments
+from wsrecorder.analysis.side_rows import manifest_rows, note_rows
 from wsrecorder.analysis.spark_columns import columns_asked, columns_of_view
 from wsrecorder.analysis.spark_dialect import to_spark
 from wsrecorder.analysis.views import VIEWS, needed, view
 from wsrecorder.errors import UsageError
 from wsrecorder.store.library import Library, library_path
-from wsrecorder.store.notes import NoteBook
 from wsrecorder.store.place import Place
 from wsrecorder.store.schema import COLUMNS, to_plain_table
 from wsrecorder.store.segment import Segment
@@ -194,17 +194,12 @@ def _unsealed(store: Store, sealed: Sequence[Place]) -> Any:
 
 
 def _manifests(spark: SparkSession, stores: Sequence[Store]) -> DataFrame:
-    rows = [(store.manifest().to_json().decode(), str(store.path)) for store in stores]
-    return spark.createDataFrame(rows, "content STRING, path STRING")
+    return spark.createDataFrame(manifest_rows(stores), "content STRING, path STRING")
 
 
 def _noted(spark: SparkSession, stores: Sequence[Store]) -> DataFrame:
-    rows = [
-        (store.identity().id, note.elapsed_ns, note.received_ns // 1_000, note.text, note.made_at_ns // 1_000)
-        for store in stores
-        for note in NoteBook(store.path).all()
-    ]
-    told = spark.createDataFrame(rows, "session STRING, elapsed_ns BIGINT, at_us BIGINT, text STRING, made_us BIGINT")
+    schema = "session STRING, elapsed_ns BIGINT, at_us BIGINT, text STRING, made_us BIGINT"
+    told = spark.createDataFrame(note_rows(stores), schema)
     return told.selectExpr(
         "session",
         "elapsed_ns",
