@@ -33,9 +33,11 @@ __all__ = [
     "cut",
     "events_of",
     "feed_subjects",
+    "lease_subject",
     "matches",
     "messages_of",
     "part_of",
+    "presence_subject",
     "session_headers",
     "session_of",
     "subject_of",
@@ -128,6 +130,16 @@ def subject_of(feed: str, last: str) -> str:
         last: A token: of a type, or one of those that begin with ``@``.
     """
     return f"{_ROOT}.{token(feed)}.{last[:_LONGEST_TOKEN]}"
+
+
+def lease_subject(name: str) -> str:
+    """Return the subject whose last message says who holds the lease of a name."""
+    return f"{_ROOT}.@lease.{token(name)}"
+
+
+def presence_subject(name: str, role: str) -> str:
+    """Return the subject on which those answer who hold the lease of a name (``holder``), or wait for it."""
+    return f"wsrec-pair.{token(name)}.{role}"
 
 
 def matches(pattern: str, subject: str) -> bool:

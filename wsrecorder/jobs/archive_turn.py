@@ -19,20 +19,17 @@ import re
 from typing import Final, Protocol
 
 from wsrecorder.clock import Clock
-from wsrecorder.core.log_message import token
+from wsrecorder.core.log_message import lease_subject, presence_subject
 from wsrecorder.errors import FeedError
 from wsrecorder.net.jetstream import EventLog
 from wsrecorder.net.log_consumers import consumers, drop_consumer
-from wsrecorder.net.log_lease import Lease
+from wsrecorder.net.log_lease import ASK_S, SILENT_S, Lease
 from wsrecorder.store.lock import SessionLock
 
 __all__ = ["LeasedTurn", "LockedTurn", "Turn"]
 
-_SILENT_NS: Final = 5_000_000_000
-"""For so long nobody may answer before the lease is taken: longer than a holder takes to change servers."""
-
-_ASK_S: Final = 0.5
-_ASK_NS: Final = 500_000_000
+_SILENT_NS: Final = round(SILENT_S * 1e9)
+_ASK_NS: Final = round(ASK_S * 1e9)
 _LOOK_NS: Final = 1_000_000_000
 
 
@@ -106,8 +103,8 @@ class LeasedTurn:
         self._group = consumer
         self._holder = holder
         self._clock = clock
-        self._lease = Lease(log, f"wsrec.@lease.{token(consumer)}")
-        self._asked = f"wsrec-pair.{token(consumer)}.holder"
+        self._lease = Lease(log, lease_subject(consumer))
+        self._asked = presence_subject(consumer, "holder")
         self._position = 0
         self._looked_ns = 0
 
@@ -125,7 +122,7 @@ class LeasedTurn:
             if last is not None and last.name == self._holder:
                 await self._hold(last.position)  # the connection was lost, the lease was not
                 return True
-            if await self._lease.asks(self._asked, _ASK_S):
+            if await self._lease.asks(self._asked, ASK_S):
                 return False
             if last is None or not last.name or self._clock.now_ns() - since_ns >= _SILENT_NS:
                 position = await self._lease.claim(self._holder, 0 if last is None else last.position)

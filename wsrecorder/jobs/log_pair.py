@@ -24,15 +24,16 @@ from wsrecorder.core.log_message import (
     batch_of,
     events_of,
     feed_subjects,
+    lease_subject,
     part_of,
+    presence_subject,
     session_of,
     subject_of,
-    token,
 )
 from wsrecorder.core.log_takeover import Shift, behind, is_shared
 from wsrecorder.jobs.log_session import LogSession
 from wsrecorder.net.jetstream import EventLog
-from wsrecorder.net.log_lease import Lease
+from wsrecorder.net.log_lease import ASK_S, SILENT_S, Lease
 from wsrecorder.net.log_reader import LogReader
 from wsrecorder.store.manifest import Manifest
 from wsrecorder.store.schema import RecordBatch, iter_events
@@ -43,10 +44,6 @@ __all__ = ["PairedSession"]
 
 _LOG: Final = logging.getLogger("wsrecorder.record")
 
-_SILENT_S: Final = 5.0
-"""For so long nobody may answer before the lease is taken: longer than a holder takes to change servers."""
-
-_ASK_S: Final = 0.5
 _TAIL: Final = 64
 """Frames of the stream that are looked for."""
 
@@ -70,8 +67,8 @@ class PairedSession(LogSession):
         self._recorder = recorder
         self._ends = ends
         self._end_id = f"end-{recorder}"
-        self._lease_subject = f"wsrec.@lease.{token(self._identity.id)}"
-        self._asked = f"wsrec-pair.{token(self._identity.id)}"
+        self._lease_subject = lease_subject(self._identity.id)
+        self._holders, self._standbys = (presence_subject(self._identity.id, role) for role in ("holder", "standby"))
         self._shift = Shift()
         self._first_seq = 0
         self._holds_lease = False
@@ -79,13 +76,13 @@ class PairedSession(LogSession):
     async def resume(self, log: EventLog) -> None:
         """Wait for the lease, then find out how far the stream has come."""
         lease = Lease(log, self._lease_subject)
-        last = await log.last(lease.subject)
-        if last is not None and last.payload.decode() == self._recorder:
+        last = await lease.holder()
+        if last is not None and last.name == self._recorder:
             self.lease = lease.subject, last.position
         elif not await self._take_lease(log, lease):
             self.has_ended = True  # the other one has all of it, and we are asked to end
             return
-        await lease.answer(f"{self._asked}.holder")
+        await lease.answer(self._holders)
         if not self._holds_lease:
             self._holds_lease = True
             await self._align(log)
@@ -102,23 +99,23 @@ class PairedSession(LogSession):
         self._holds_lease = False
         silent_s, has_told = 0.0, False
         while True:
-            last = await log.last(lease.subject)
-            if last is not None and await lease.asks(f"{self._asked}.holder", _ASK_S):
+            last = await lease.holder()
+            if last is not None and await lease.asks(self._holders, ASK_S):
                 silent_s = 0.0
                 if not has_told:
                     has_told = True
-                    await lease.answer(f"{self._asked}.standby")
+                    await lease.answer(self._standbys)
                     _LOG.info("another recorder publishes %s: standing by", self._identity.id)
                 if self._ending is not None:
                     return False
                 await self._forget_what_is_there(log)
-            elif last is None or silent_s >= _SILENT_S:
+            elif last is None or silent_s >= SILENT_S:
                 position = await lease.claim(self._recorder, 0 if last is None else last.position)
                 if position is not None:
                     self.lease = lease.subject, position
                     return True
-            await asyncio.sleep(_ASK_S)
-            silent_s += _ASK_S
+            await asyncio.sleep(ASK_S)
+            silent_s += ASK_S
 
     async def _forget_what_is_there(self, log: EventLog) -> None:
         """Let go of segments that are a while older than what the stream holds."""
@@ -178,7 +175,7 @@ class PairedSession(LogSession):
 
     async def _publish_end(self, log: EventLog, manifest: Manifest) -> None:
         """End the session, unless somebody stands by to go on with it."""
-        if not self._ends or await Lease(log, self._lease_subject).asks(f"{self._asked}.standby", _ASK_S):
+        if not self._ends or await Lease(log, self._lease_subject).asks(self._standbys, ASK_S):
             self.has_ended = True
             return
         ending = msgspec.structs.replace(manifest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from typing import Final
 
 import nats.errors
 import nats.js.errors
@@ -12,7 +13,13 @@ from nats.aio.subscription import Subscription
 
 from wsrecorder.net.jetstream import EXPECTED, WRONG_LAST, EventLog, LogAway
 
-__all__ = ["Holder", "Lease"]
+__all__ = ["ASK_S", "SILENT_S", "Holder", "Lease"]
+
+SILENT_S: Final = 5.0
+"""For so long nobody may answer before a lease is taken: longer than a holder takes to change servers."""
+
+ASK_S: Final = 0.5
+"""For how long an answer is waited for, and how long until the next question."""
 
 
 @dataclass(frozen=True, slots=True)
