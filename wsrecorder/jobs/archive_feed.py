@@ -12,6 +12,7 @@ from typing import Final, TypeVar, TypeVarTuple
 from wsrecorder.clock import Clock
 from wsrecorder.core.log_batches import LogBatches
 from wsrecorder.core.log_message import END_TOKEN, SESSION_TOKEN, feed_subjects, session_of, subject_of
+from wsrecorder.core.patience import patience_s
 from wsrecorder.errors import SessionError, StoreAway
 from wsrecorder.jobs.archive_turn import Turn
 from wsrecorder.jobs.stream_sessions import stream_sessions
@@ -26,8 +27,6 @@ __all__ = ["Archived", "FeedArchive", "Rotation"]
 
 _LOG: Final = logging.getLogger("wsrecorder.archive")
 
-_FIRST_WAIT_NS: Final = 1_000_000_000
-_LONGEST_WAIT_NS: Final = 60_000_000_000
 _SAID_EVERY: Final = 10
 
 _Found = TypeVar("_Found")
@@ -208,8 +207,8 @@ class FeedArchive:
                     )  # fmt: skip
                 if self._stop.is_set():
                     raise
-                wait_ns = min(_FIRST_WAIT_NS << min(failures, 16), _LONGEST_WAIT_NS)
                 failures += 1
+                wait_ns = round(patience_s(failures) * 1e9)
                 await self._clock.sleep_until(self._clock.now_ns() + wait_ns, self._stop)
             else:
                 if failures:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from wsrecorder.core.patience import LONGEST_WAIT_S, patience_s
 from wsrecorder.errors import StorageError
 from wsrecorder.store import disk
 from wsrecorder.store.manifest import Manifest
@@ -25,8 +26,6 @@ __all__ = ["Uploader", "Wait"]
 
 _LOG: Final = logging.getLogger("wsrecorder.record")
 
-_FIRST_WAIT_S: Final = 1.0
-_LONGEST_WAIT_S: Final = 60.0
 _SAID_EVERY_S: Final = 600.0
 
 Wait = Callable[[threading.Event, float], bool]
@@ -125,7 +124,7 @@ class Uploader:
 
     def _wait_a_while(self, failures: int, waited_s: float) -> float:
         """Wait before trying again; return how long was waited in all, from the end on if that comes meanwhile."""
-        wait_s: float = min(_FIRST_WAIT_S * 2 ** min(failures - 1, 16), _LONGEST_WAIT_S)
+        wait_s = patience_s(failures)
         if self._ending.is_set():
             wait_s = min(wait_s, 5.0)
             self._wait(threading.Event(), wait_s)
@@ -134,7 +133,7 @@ class Uploader:
         return waited_s + wait_s
 
     def _tell(self, exc: StorageError, failures: int, waited_s: float) -> None:
-        every = max(1, round(_SAID_EVERY_S / _LONGEST_WAIT_S))
+        every = max(1, round(_SAID_EVERY_S / LONGEST_WAIT_S))
         if failures == 1 or failures % every == 0:
             _LOG.warning(
                 "%s; segments wait in %s until it is back (%.0f s so far)", exc.message, self._folder, waited_s,
