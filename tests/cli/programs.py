@@ -65,3 +65,9 @@ async def wsrec(*arguments: str | Path, cwd: Path) -> AsyncIterator[Program]:
         if process.returncode is None:
             process.kill()
             await process.communicate()
+
+
+async def run(*arguments: str | Path, cwd: Path) -> tuple[int, str, str]:
+    """Run ``wsrec`` in a folder to its end; return exit code, stdout and stderr."""
+    async with wsrec(*arguments, cwd=cwd) as program:
+        return await program.ended()

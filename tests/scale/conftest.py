@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -32,7 +32,14 @@ def need(module: str | None, command: str | None = None) -> None:
     """Skip where an engine is not installed; when asked for all, that is a failure."""
     has_module = module is None or importlib.util.find_spec(module) is not None
     if not has_module or (command is not None and shutil.which(command) is None):
-        (pytest.fail if IS_ASKED_FOR else pytest.skip)(f'{command or module} is missing: "make scale" installs it')
+        _missing(command or str(module))
+
+
+def _missing(engine: str) -> NoReturn:
+    said = f'{engine} is missing: "make scale" installs it'
+    if IS_ASKED_FOR:
+        pytest.fail(said)
+    pytest.skip(said)
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +78,7 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weed]:
     need("obstore")
     program = weed_program()
     if program is None:
-        (pytest.fail if IS_ASKED_FOR else pytest.skip)('weed is missing: "make scale" installs it')
+        _missing("weed")
     with Weed(program, tmp_path_factory.mktemp("weed")) as server:
         yield server
 
@@ -82,7 +89,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     need("obstore")
     program = azurite_program()
     if program is None:
-        (pytest.fail if IS_ASKED_FOR else pytest.skip)('azurite is missing: "make scale" installs it')
+        _missing("azurite")
     with Azurite(program, tmp_path_factory.mktemp("azurite")) as server:
         yield server
 
@@ -106,7 +113,7 @@ def jetstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]
     need("nats")
     program = nats_program()
     if program is None:
-        (pytest.fail if IS_ASKED_FOR else pytest.skip)('nats-server is missing: "make scale" installs it')
+        _missing("nats-server")
     with NatsCluster(program, tmp_path_factory.mktemp("nats")) as cluster:
         yield cluster
 

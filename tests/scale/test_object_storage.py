@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from docs.example import MONDAY, add_session
-from tests.cli.programs import wsrec
+from tests.cli.programs import run, wsrec
 from tests.scale.proxy import Proxy
 from tests.scale.weed import KEY, SECRET, Weed
 
@@ -25,11 +25,6 @@ def environment(weed: Weed, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("WSREC_SPOOL", str(tmp_path / "spool"))
     monkeypatch.setenv("WSREC_TEST_SECRET", "0123456789abcdef0123456789abcdef")
-
-
-async def run(*arguments: str | Path, cwd: Path) -> tuple[int, str, str]:
-    async with wsrec(*arguments, cwd=cwd) as program:
-        return await program.ended()
 
 
 async def verified(library: str, cwd: Path) -> dict[str, object]:

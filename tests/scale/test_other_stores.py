@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from docs.example import MONDAY, add_session
-from tests.cli.programs import wsrec
+from tests.cli.programs import run, wsrec
 from tests.scale.azurite import Azurite
 from tests.store.gcs_stand_in import GcsStandIn
 
@@ -30,11 +30,6 @@ def library(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setenv("GOOGLE_BASE_URL", server.url)
         monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "test")
         yield "gs://desk/recordings"
-
-
-async def run(*arguments: str | Path, cwd: Path) -> tuple[int, str, str]:
-    async with wsrec(*arguments, cwd=cwd) as program:
-        return await program.ended()
 
 
 async def test_a_recording_goes_there_and_is_sound(library: str, tmp_path: Path) -> None:
