@@ -94,7 +94,8 @@ class Reaching:
             except FeedError as exc:
                 failures += 1
                 _LOG.warning("%s", exc.message, extra={"feed": self._feed})
-                self.refusal = exc if self.refusal is not None else None
+                if self.refusal is not None:  # it was never there yet
+                    self.refusal = exc
             except Exception as exc:
                 failures += 1
                 self._mishaps.note("feed", exc, f"{self._feed} is tried again")
