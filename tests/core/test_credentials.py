@@ -145,3 +145,7 @@ def test_a_subprotocol_that_is_a_token_is_hidden(chosen: str | None, offered: tu
 def test_a_known_secret_is_hidden_in_whatever_form_it_stands_in_a_url() -> None:
     assert hide("a b/c=d a%20b/c%3Dd a%20b%2Fc%3Dd a+b%2Fc%3Dd", ["a b/c=d", ""]) == "*** *** *** ***"
     assert hide("abcd ab", ["ab", "abcd"]) == "*** ***"
+
+
+def test_a_text_without_a_url_loses_its_tokens_alone() -> None:
+    assert redact_text("closed: nothing to hide") == "closed: nothing to hide"

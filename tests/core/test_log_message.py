@@ -17,9 +17,11 @@ from wsrecorder.core.log_message import (
     cut,
     events_of,
     feed_subjects,
+    lease_subject,
     matches,
     messages_of,
     part_of,
+    presence_subject,
     session_headers,
     session_of,
     subject_of,
@@ -147,3 +149,9 @@ def test_every_event_comes_back_as_it_was(rows: list[tuple[str, str | None, bool
 )
 def test_a_filter_matches_token_by_token(pattern: str, subject: str, expected: bool) -> None:
     assert matches(pattern, subject) is expected
+
+
+def test_a_lease_and_its_holders_have_subjects_of_one_name() -> None:
+    assert lease_subject("a.b") == "wsrec.@lease.a%2Eb"
+    assert matches("wsrec.@lease.*", lease_subject("a.b"))
+    assert presence_subject("a.b", "holder") == "wsrec-pair.a%2Eb.holder"
