@@ -154,12 +154,13 @@ def test_timers_go_with_their_event_loop(run: Any) -> None:
         gc.collect()
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count, not paths
 
+    # Loops that somebody else still holds keep theirs: no more than they were is the law.
     run(sleep())
-    before = open_files()
+    files, alarms = open_files(), len(wsrecorder.clock._alarms)
     for _ in range(5):
         run(sleep())
-    assert open_files() <= before
-    assert len(wsrecorder.clock._alarms) <= 1
+    assert open_files() <= files
+    assert len(wsrecorder.clock._alarms) <= alarms
 
 
 def test_a_timer_that_the_system_refuses_is_an_error_of_the_system() -> None:
