@@ -76,13 +76,18 @@ class Terminal:
         os.close(self._its_end)
 
 
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that run under nohup have it ignored
+
+
 @asynccontextmanager
 async def terminal(*command: str | Path, cwd: Path, **environment: str) -> AsyncIterator[Terminal]:
     """Run a command on a terminal of its own, and see to it that it is gone at the end."""
     screen, its_end = os.openpty()
     process = await asyncio.create_subprocess_exec(
         *map(str, command), cwd=cwd, stdin=its_end, stdout=its_end, stderr=its_end, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=_take_terminal,
         env={**os.environ, "PYTHONPATH": str(PROJECT), "TERM": "xterm", "COLUMNS": "120", **environment},
     )  # fmt: skip
     found = Terminal(screen, its_end, process)
