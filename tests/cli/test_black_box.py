@@ -41,6 +41,9 @@ def why(session: Session) -> BlackBoxTrigger:
     return found
 
 
+ODD = "it looked odd\n2026 ERROR lost\x1b[2J"
+
+
 def assert_gapless(found: list[int]) -> None:
     assert found
     assert found == list(range(found[0], found[-1] + 1))
@@ -97,7 +100,7 @@ async def test_a_request_writes_one_and_metrics_count_it(tmp_path: Path) -> None
         ) as program:
             url = await metrics_url(program)
             await once(url, f"wsrec_frames_total,direction=in{label}", 500)
-            assert await asks(url, "it looked odd") == (202, '{"feeds": 1}\n')
+            assert await asks(url, ODD) == (202, '{"feeds": 1}\n')
             found = await once(url, f"wsrec_snapshots_total{label}", 1)
             assert found[f"wsrec_ring_bytes{label}"] > 0
             assert found[f"wsrec_snapshots_failed_total{label}"] == 0
@@ -110,7 +113,8 @@ async def test_a_request_writes_one_and_metrics_count_it(tmp_path: Path) -> None
             code, out, errors = await program.ended()
     assert code == 0, errors
     [snapshot] = json.loads(out)["snapshots"]
-    assert (snapshot["cause"], snapshot["reason"], snapshot["messages"]) == ("http", "it looked odd", 500)
+    assert (snapshot["cause"], snapshot["reason"], snapshot["messages"]) == ("http", ODD, 500)
+    assert "\\n2026 ERROR lost\\x1b[2J" in errors  # in the line of the log that quotes it
     assert numbers(only_session(tmp_path)) == list(range(500))
 
 

@@ -253,7 +253,7 @@ def test_a_shell_on_a_terminal_remembers_what_was_typed(library: Path, tmp_path:
 def test_a_wrong_query_is_shown_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(capsys, "select * from events where").splitlines()
     assert said[0].startswith("error: Parser Error: syntax error")
-    assert said[1:3] == ["LINE 1: select * from events where", " " * 29 + "^^^^^"]
+    assert said[1:3] == ["  LINE 1: select * from events where", " " * 31 + "^^^^^"]
     assert said[3].startswith("hint: ")
 
 

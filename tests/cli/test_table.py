@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsrecorder.cli.table import cut, markdown_lines, printable, table_lines
+from wsrecorder.cli.table import cut, markdown_lines, table_lines
 
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
@@ -47,18 +47,8 @@ def test_wide_letters_keep_columns_straight() -> None:
     assert table_lines(["a", "b"], [["漢", "x"], ["ab", "x"]])[2:] == ["漢  x", "ab  x"]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("plain ü", "plain ü"),
-        ("\x1b[2J", "\\x1b[2J"),
-        ("a\nb\t", "a\\nb\\t"),
-        ("\u202eabc", "\\u202eabc"),
-        ("\x9b", "\\x9b"),
-    ],
-)
-def test_what_could_steer_a_terminal_is_escaped(text: str, expected: str) -> None:
-    assert printable(text) == expected
+def test_a_cell_stays_in_its_line_and_steers_no_terminal() -> None:
+    assert table_lines(["a\x1b[2J"], [["x\ny\u202e"]]) == ["a\\x1b[2J", "─" * 10, "x\\ny\\u202e"]
 
 
 def test_markdown_escapes_what_would_end_a_cell() -> None:

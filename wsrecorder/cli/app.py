@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from wsrecorder.cli.output import print_error
+from wsrecorder.cli.output import escape_last_resort, print_error
 from wsrecorder.errors import StorageError, UsageError, WsrecError
 from wsrecorder.settings import SETTINGS_NAME, read_settings
 
@@ -116,6 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
     # Until a command is chosen everything that is made stays, and looking through it for garbage takes a tenth of
     # the time until then; `_settings` turns it on again.
     gc.disable()
+    escape_last_resort()
     try:
         _load_commands(sys.argv[1:] if arguments is None else arguments)
         outcome = app(args=arguments, standalone_mode=False)
@@ -172,7 +173,8 @@ def _usage_error(exc: Exception) -> int:
         return UsageError.exit_code
     context = getattr(exc, "ctx", None)
     name = context.command_path if context is not None else "wsrec"
-    print_error(show().replace(": Value error, ", ": "), f'"{name} --help" explains the options')
+    said = " ".join(line.strip() for line in show().splitlines())
+    print_error(said.replace(": Value error, ", ": "), f'"{name} --help" explains the options')
     return UsageError.exit_code
 
 

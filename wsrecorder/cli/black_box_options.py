@@ -16,7 +16,6 @@ import typer
 
 from wsrecorder.cli.options import parse_size
 from wsrecorder.cli.output import say, show_bytes, show_number
-from wsrecorder.cli.table import printable
 from wsrecorder.core.black_box import BoxLimits, Cause
 from wsrecorder.core.event import from_epoch_ns
 from wsrecorder.core.moment import format_duration, parse_duration
@@ -212,7 +211,7 @@ def why_written(why: BlackBoxTrigger) -> str:
     at = from_epoch_ns(why.at_ns).isoformat()
     if why.cause == Cause.CRASH:
         return f"its recorder was killed at or after {at}"
-    words = [f"{why.cause} {printable(why.reason)}".strip(), f"at {at}"]
+    words = [f"{why.cause} {why.reason}".strip(), f"at {at}"]
     if why.triggers > 1:
         words.append(f"and {why.triggers - 1} more")
     pre = "all" if why.pre_ns is None else format_duration(why.pre_ns)

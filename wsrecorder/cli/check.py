@@ -9,7 +9,7 @@ import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption
-from wsrecorder.cli.output import print_json, say, show_count, show_number
+from wsrecorder.cli.output import print_json, print_lines, say, show_count, show_number
 from wsrecorder.cli.selecting import Exclude, SessionArgument, Types, find_session, wanted_events
 from wsrecorder.cli.table import output_width, table_lines
 
@@ -58,14 +58,15 @@ def check(
 
 
 def _print(result: CheckResult, schema: Path, limit: int) -> None:
-    print(f"session {result.session}, {show_number(result.messages, 'message')}\nagainst {schema}, {result.form}\n")
+    of_session = f"session {result.session}, {show_number(result.messages, 'message')}"
+    print_lines([of_session, f"against {schema}, {result.form}", ""])
     counts = {
         "valid": result.valid,
         "broken": result.broken,
         "unknown type": result.unknown.total(),
         "not JSON": result.unreadable,
     }
-    print("  ".join(f"{name} {show_count(count)}" for name, count in counts.items()))
+    print_lines(["  ".join(f"{name} {show_count(count)}" for name, count in counts.items())])
     if result.lenient:
         say(f"{show_number(result.lenient, 'message')} with NaN or the like, which is no JSON: checked as null")
     if result.findings:
@@ -75,10 +76,10 @@ def _print(result: CheckResult, schema: Path, limit: int) -> None:
             for each in result.findings[:limit]
         ]
         columns = ["type", "where", "what", "messages", "first", "value there"]
-        print("\n".join(table_lines(columns, cells, right=(3, 4), whole=[3, 4], width=output_width())))
+        print_lines(table_lines(columns, cells, right=(3, 4), whole=[3, 4], width=output_width()))
     if len(result.findings) > limit:
         say(f"{show_number(len(result.findings) - limit, 'more finding')}; --limit shows more")
     if result.unknown:
         print()
         rows = [[name, show_count(count)] for name, count in result.unknown.most_common(limit)]
-        print("\n".join(table_lines(["of unknown type", "messages"], rows, right=(1,), width=output_width())))
+        print_lines(table_lines(["of unknown type", "messages"], rows, right=(1,), width=output_width()))

@@ -10,8 +10,16 @@ import typer
 from wsrecorder.cli.app import app
 from wsrecorder.cli.control_verbs import VERBS, Asked, call_for
 from wsrecorder.cli.options import Json
-from wsrecorder.cli.output import print_json, show_bytes, show_count, show_duration, show_number, show_speed
-from wsrecorder.cli.table import output_width, printable, table_lines
+from wsrecorder.cli.output import (
+    print_json,
+    print_lines,
+    show_bytes,
+    show_count,
+    show_duration,
+    show_number,
+    show_speed,
+)
+from wsrecorder.cli.table import output_width, table_lines
 
 if TYPE_CHECKING:
     from wsrecorder.cli.console_client import ConsoleClient
@@ -80,12 +88,12 @@ def _control(client: ConsoleClient, asked: Asked, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        print("\n".join(_SHOWN[call.shown](answer)))
+        print_lines(_SHOWN[call.shown](answer))
 
 
 def _state_lines(state: dict[str, Any]) -> Iterator[str]:
     names = ", ".join(session["id"] for session in state["sessions"])
-    yield f"session    {printable(names)}"
+    yield f"session    {names}"
     yield f"length     {show_duration(state['last_event']['elapsed_ns'])}"
     if state["url"] is not None:
         yield f"endpoint   {state['url']}, {show_number(state['clients'], 'client')}"
@@ -110,9 +118,9 @@ def _playback_lines(playback: dict[str, Any]) -> Iterator[str]:
     late = playback["lateness_ms"]
     if late is not None:
         parts.append(f"late p50 {late['p50']:.2f} ms, p99 {late['p99']:.2f} ms")
-    yield f"playback   {printable(', '.join(parts))}"
+    yield f"playback   {', '.join(parts)}"
     if playback["error"] is not None:
-        yield f"error      {printable(playback['error']['message'])}; {playback['error']['hint']}"
+        yield f"error      {playback['error']['message']}; {playback['error']['hint']}"
 
 
 def _fault_lines(found: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ import typer
 from wsrecorder.cli.app import app
 from wsrecorder.cli.operating import tell_mishaps
 from wsrecorder.cli.options import Json, LibraryOption
-from wsrecorder.cli.output import print_json, say, show_bytes, show_number, show_speed
+from wsrecorder.cli.output import print_json, print_lines, say, show_bytes, show_number, show_speed
 from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.playhead import parse_speed
@@ -116,8 +116,9 @@ class _Showing:
         rows = [dict(zip(stage.columns, row, strict=True)) for row in stage.rows]
         self.facts["answers"].append({"question": stage.question, "sql": stage.sql, "rows": rows})
         if self._with_tables:
-            say(f"{len(self.facts['answers']) + 1}. {stage.question}\n")
-            say("\n".join(f"   {line}" for line in stage.sql.splitlines()))
+            say(f"{len(self.facts['answers']) + 1}. {stage.question}")
+            for line in ("", *stage.sql.splitlines()):
+                say(f"   {line}".rstrip())
             _print_table(stage.columns, stage.rows)
 
     def _show_replayed(self, stage: Replayed) -> None:
@@ -144,12 +145,13 @@ def _print_table(columns: list[str], rows: list[tuple[Any, ...]]) -> None:
     right = [index for index in range(len(columns)) if any(isinstance(row[index], int | float) for row in rows)]
     cells = [["" if cell is None else f"{cell:,}" if type(cell) is int else str(cell) for cell in row] for row in rows]
     lines = table_lines(columns, cells, right=right, width=output_width())
-    print("\n".join(["", *(f"   {line}" for line in lines), ""]), flush=True)
+    print_lines(["", *(f"   {line}" for line in lines), ""], flush=True)
 
 
 def _say_what_next(library: Place) -> None:
     where = "" if library == _DEFAULT_LIBRARY else f" --library {shlex.quote(str(library))}"
-    say("\nNext:")
+    say("")
+    say("Next:")
     for command, what in (
         (f"wsrec replay latest --speed 10{where}", "the same on ws://127.0.0.1:8000/ws/, for your frontend"),
         (f'wsrec sql "from events limit 5"{where}', "questions of your own"),

@@ -12,6 +12,7 @@ from wsrecorder.cli.app import app
 from wsrecorder.cli.options import LibraryOption
 from wsrecorder.cli.output import show_number
 from wsrecorder.cli.page_file import check_is_free, write_page
+from wsrecorder.cli.printable import printable_json
 from wsrecorder.cli.selecting import Exclude, SessionArgument, Types, find_session, wanted_events
 from wsrecorder.errors import UsageError
 
@@ -47,7 +48,7 @@ def describe(
     document = describe_session(found, **wanted_events(types, exclude), examples=examples)
     text = json.dumps(document, indent=2, ensure_ascii=False)
     if out is None:
-        print(text)
+        print("\n".join(map(printable_json, text.split("\n"))))
     else:
         kind = "AsyncAPI 3.0, written as JSON, which is YAML 1.2" if out.suffix.lower() in _YAML else "AsyncAPI 3.0"
         write_page(out, text + "\n", note=f"{show_number(len(document['components']['messages']), 'message')}, {kind}")

@@ -11,7 +11,7 @@ import typer
 from wsrecorder.cli.app import app
 from wsrecorder.cli.cells import NOTHING, word_cell
 from wsrecorder.cli.options import Json, LibraryOption, split_words
-from wsrecorder.cli.output import print_json, say, show_count, show_number
+from wsrecorder.cli.output import print_json, print_lines, say, show_count, show_number
 from wsrecorder.cli.selecting import Exclude, Types, find_session, wanted_events
 from wsrecorder.cli.table import output_width, table_lines
 
@@ -81,13 +81,13 @@ def diff(
 
 def _print(found: SessionDiff) -> None:
     width = output_width()
-    print(f"A  {found.a}\nB  {found.b}\n")
+    print_lines([f"A  {found.a}", f"B  {found.b}", ""])
     names = list(found.to_dict()["counts"])
     rows = [["all", *(show_count(count) for count in found.to_dict()["counts"].values())]]
     rows += [
         [word_cell(entry["type"]), *(show_count(entry[name]) for name in names)] for entry in found.to_dict()["types"]
     ]
-    print("\n".join(table_lines(["type", *names], rows, right=range(1, len(names) + 1), width=width)))
+    print_lines(table_lines(["type", *names], rows, right=range(1, len(names) + 1), width=width))
     _print_timing(found)
     if found.paths:
         print()
@@ -96,14 +96,14 @@ def _print(found: SessionDiff) -> None:
             [word_cell(name), path, show_count(each.count), _value(each.example.before), _value(each.example.after)]
             for (name, path), each in shown
         ]
-        print("\n".join(table_lines(["type", "changed at", "times", "in A", "in B"], cells, right=(2,), width=width)))
+        print_lines(table_lines(["type", "changed at", "times", "in A", "in B"], cells, right=(2,), width=width))
         if len(found.paths) > len(shown):
             say(f"{show_number(len(found.paths) - len(shown), 'more path')}; --json has them all")
     if found.differences:
         print()
         columns = ["what", "A", "B", "at", "type", "of", "changes"]
         cells = [_cells(difference) for difference in found.differences]
-        print("\n".join(table_lines(columns, cells, right=(1, 2, 3), whole=[0, 1, 2, 3], width=width)))
+        print_lines(table_lines(columns, cells, right=(1, 2, 3), whole=[0, 1, 2, 3], width=width))
     left_out = found.total - len(found.differences)
     if left_out:
         say(f"{show_number(left_out, 'more difference')}; --limit shows more")
@@ -120,7 +120,7 @@ def _print_timing(found: SessionDiff) -> None:
     ]
     columns = ["timing of what both have", *timing["shift_ms"]]
     print()
-    print("\n".join(table_lines(columns, rows, right=range(1, len(columns)), width=output_width())))
+    print_lines(table_lines(columns, rows, right=range(1, len(columns)), width=output_width()))
 
 
 def _cells(difference: Difference) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from wsrecorder.cli.output import say, show_count
-from wsrecorder.cli.table import cut, printable
+from wsrecorder.cli.printable import printable
+from wsrecorder.cli.table import cut
 
 __all__ = ["EventLines", "JsonLines", "PayloadLines", "ReadableLines"]
 

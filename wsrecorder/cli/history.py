@@ -11,7 +11,7 @@ import typer
 from wsrecorder.cli.app import app
 from wsrecorder.cli.cells import NOTHING, amount_cell, money_cell, time_cell, word_cell
 from wsrecorder.cli.options import Json, LibraryOption
-from wsrecorder.cli.output import print_json, say, show_duration
+from wsrecorder.cli.output import print_json, print_lines, say, show_duration
 from wsrecorder.cli.selecting import SessionArgument, find_session
 from wsrecorder.cli.table import output_width, table_lines
 
@@ -75,7 +75,7 @@ def _print_rows(rows: list[LifeRow]) -> None:
         ]
         for row in rows
     ]
-    print("\n".join(table_lines(columns, cells, right=(4, 5, 7, 9, 10), whole=[1], width=output_width())))
+    print_lines(table_lines(columns, cells, right=(4, 5, 7, 9, 10), whole=[1], width=output_width()))
 
 
 def _print_steps(steps: list[Step]) -> None:
@@ -91,7 +91,7 @@ def _print_steps(steps: list[Step]) -> None:
         ]
         for step in steps
     ]
-    print("\n".join(table_lines(columns, cells, right=(0, 2), whole=[0, 1, 2, 3, 4], width=output_width())))
+    print_lines(table_lines(columns, cells, right=(0, 2), whole=[0, 1, 2, 3, 4], width=output_width()))
 
 
 def _change(name: str, before: Any, after: Any) -> str:

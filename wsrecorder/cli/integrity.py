@@ -10,11 +10,10 @@ import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption
-from wsrecorder.cli.output import print_error, print_json, say, show_count, show_number
+from wsrecorder.cli.output import print_error, print_json, print_lines, say, show_count, show_number
 from wsrecorder.cli.progress import progress_bar
 from wsrecorder.cli.selecting import find_session
 from wsrecorder.cli.spool_options import Spool, waiting_for
-from wsrecorder.cli.table import printable
 from wsrecorder.errors import UsageError
 from wsrecorder.store.place import ObjectPath, Place, label
 
@@ -58,13 +57,13 @@ def verify(
 
 def _print_report(report: VerifyReport) -> None:
     for finding in report.findings:
-        print(f"{finding.severity}  {printable(finding.where)}: {printable(finding.message)}")
+        print_lines([f"{finding.severity}  {finding.where}: {finding.message}"])
     wrong = sum(finding.severity == "wrong" for finding in report.findings)
     live = ", which is being recorded," if report.is_live else ""
     segments = f" in {show_number(report.segments, 'segment')}" if report.segments else ""
     checked = f"{show_number(report.events, 'event')}{segments} read back"
     if report.is_sound:
-        print(f"session {report.id}{live} is sound: {checked}")
+        print_lines([f"session {report.id}{live} is sound: {checked}"])
     else:
         print_error(
             f"session {report.id}{live} breaks {show_number(wrong, 'rule')}; {checked}",
@@ -120,19 +119,17 @@ def _recover_rings(library: Place, *, as_json: bool) -> int:
                 events = show_number(made.manifest.events, "event")
                 say(f"a black box was killed; what it held is in {made.path}: {events}")
             for kept in recovery.kept:
-                print(f"what could not be read is kept in {kept}")
+                print_lines([f"what could not be read is kept in {kept}"])
         exit_code = exit_code or recovery.exit_code
     return exit_code
 
 
 def _print_recovery(recovery: Recovery) -> None:
     for cut in recovery.cut:
-        print(
-            f"{cut.file}: {show_count(cut.bytes)} bytes at its end could not be read ({printable(cut.reason)}); "
-            f"they are kept in {cut.kept_as}"
-        )
-    for lost in recovery.lost:
-        print(printable(lost))
+        lost_bytes = f"{show_count(cut.bytes)} bytes at its end could not be read ({cut.reason})"
+        print_lines([f"{cut.file}: {lost_bytes}; they are kept in {cut.kept_as}"])
+    if recovery.lost:
+        print_lines(recovery.lost)
     sealed = f"sealed {', '.join(recovery.sealed)}; " if recovery.sealed else ""
     whole = f"{sealed}session {recovery.id} is whole up to {recovery.whole_until}, {show_count(recovery.events)} events"
     if recovery.lost:

@@ -8,6 +8,8 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from wsrecorder.cli.printable import printable_json
+
 __all__ = ["JsonLines", "trace_of"]
 
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "without_payload"}
@@ -35,7 +37,7 @@ class JsonLines(logging.Formatter):
         if record.exc_info is not None and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__name__
             line["traceback"] = trace_of(record.exc_info[1])
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return printable_json(json.dumps(line, ensure_ascii=False, default=str))
 
 
 def trace_of(error: BaseException | None) -> str:

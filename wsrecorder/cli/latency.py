@@ -11,7 +11,7 @@ import typer
 from wsrecorder.cli.app import app
 from wsrecorder.cli.cells import NOTHING
 from wsrecorder.cli.options import Json, LibraryOption
-from wsrecorder.cli.output import print_json, show_count, show_number
+from wsrecorder.cli.output import print_json, print_lines, show_count, show_number
 from wsrecorder.cli.page_file import check_is_free, write_page
 from wsrecorder.cli.selecting import SessionArgument, find_session
 from wsrecorder.cli.table import output_width, table_lines
@@ -56,7 +56,7 @@ def latency(
     if as_json:
         print_json(figures.to_dict())
     else:
-        print("\n".join(_lines(figures, output_width())))
+        print_lines(_lines(figures, output_width()))
     return 0
 
 

@@ -9,7 +9,7 @@ import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption
-from wsrecorder.cli.output import print_json, say
+from wsrecorder.cli.output import print_json, print_lines, say
 from wsrecorder.cli.selecting import SessionArgument, find_session
 from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.core.event import from_epoch_ns
@@ -71,7 +71,7 @@ def _show(book: NoteBook, *, as_json: bool) -> None:
         rows = [
             [f"{each.elapsed_ns / 1e9:.3f} s", from_epoch_ns(each.received_ns).isoformat(), each.text] for each in notes
         ]
-        print("\n".join(table_lines(["at", "time", "note"], rows, right=[0], whole=[0, 1], width=output_width())))
+        print_lines(table_lines(["at", "time", "note"], rows, right=[0], whole=[0, 1], width=output_width()))
     else:
         say("there is no note yet")
     if book.unreadable_lines:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from wsrecorder.cli.json_lines import JsonLines, trace_of
+from wsrecorder.cli.printable import printable, printable_json
 
 __all__ = [
+    "escape_last_resort",
     "log_to_stderr",
     "print_error",
     "print_json",
+    "print_lines",
     "say",
     "show_bytes",
     "show_count",
@@ -23,24 +27,36 @@ __all__ = [
 
 
 def print_error(message: str, hint: str) -> None:
-    """Print what went wrong and what to do about it, a line each, to stderr."""
+    """Print what went wrong and what to do about it, a line each, to stderr; further lines of a message are set in."""
     if _log_as_json(logging.ERROR, message, {"hint": hint} if hint else {}):
         return
-    print(f"error: {message}", file=sys.stderr)
+    # A message may quote what others sent, which must not pass for lines of ours.
+    shown = "\n  ".join(map(printable, message.split("\n")))
+    print(f"error: {shown}", file=sys.stderr)
     if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+        print(f"hint: {printable(hint)}", file=sys.stderr)
 
 
 def say(text: str) -> None:
     """Print a line for people, to stderr."""
     if _log_as_json(logging.INFO, text, {}):
         return
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def print_lines(lines: Iterable[str], *, flush: bool = False) -> None:
+    """Print lines for people, to stdout; what others sent stays within its line.
+
+    Args:
+        lines: Without line feeds.
+        flush: Whether they are to be seen at once.
+    """
+    print("\n".join(map(printable, lines)), flush=flush)
 
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on one line, to stdout; NaN becomes null, so that any parser reads it."""
-    print(json.dumps(_finite(value), ensure_ascii=False, default=str), flush=True)
+    print(printable_json(json.dumps(_finite(value), ensure_ascii=False, default=str)), flush=True)
 
 
 def _finite(value: Any) -> Any:
@@ -72,8 +88,21 @@ def log_to_stderr(*, quiet: bool = False, as_json: bool = False) -> None:
     logger.propagate = False
 
 
+def escape_last_resort() -> None:
+    """Have what is logged where nobody set up a log, beside a panel too, keep to a line each."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_TextLines("%(message)s"))
+
+
 class _TextLines(logging.Formatter):
-    """Formats a record as a line; of an exception without its words, which may quote a payload."""
+    """Formats a record as a line; of an exception without its words, which may quote a payload.
+
+    A message quotes what others sent: whatever of it could begin a line or steer a terminal is escaped.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line, without the traceback that may follow."""
+        return printable(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:
         """Return where an exception was raised, and its type."""

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wsrecorder.cli.output import show_bytes, show_count, show_number
+from wsrecorder.cli.printable import printable
 
 if TYPE_CHECKING:
     from wsrecorder.jobs.feed_recorder import FeedRecorder
@@ -58,7 +59,7 @@ class RecordPanel:
             rate = (state.messages - self._counts[index]) / interval_s
             self._counts[index] = state.messages
             self._rates[index] += _SMOOTH * (rate - self._rates[index])
-            title = Text(f" {self._options[index].feed.shown_url} ", style="bold")
+            title = Text(f" {printable(self._options[index].feed.shown_url)} ", style="bold")
             blocks.append(Panel(_record_block(state, self._rates[index]), title=title, title_align="left"))
         is_box = any(options.black_box is not None for options in self._options)
         end = "Ctrl-C ends; SIGUSR1 writes a snapshot" if is_box else "Ctrl-C seals the recording and ends"
@@ -86,12 +87,13 @@ def _record_block(state: FeedState, rate: float) -> RenderableType:
 
 
 def facts_table(rows: Sequence[tuple[str, str | Text]]) -> Table:
-    """Return names and values in two columns without lines."""
+    """Return names and values in two columns without lines; what of a text cannot be printed is escaped."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, value)
+        # Not as markup: what others sent may hold brackets.
+        table.add_row(name, Text(printable(value)) if isinstance(value, str) else value)
     return table
 
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from wsrecorder.cli.printable import printable
+
 __all__ = ["OnEvents", "progress_bar"]
 
 OnEvents = Callable[[int, float | None], None]
@@ -25,9 +27,10 @@ def progress_bar(title: str) -> Iterator[OnEvents]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[events]:,} events"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=None, events=0)
+    what = TextColumn("{task.description}", markup=False)  # the name of a session may hold brackets
+    columns = (what, BarColumn(), TextColumn("{task.fields[events]:,} events"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(printable(title), total=None, events=0)
 
         def show(events: int, share: float | None) -> None:
             total = None if share is None else 1.0

@@ -9,7 +9,7 @@ import typer
 
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import Json, LibraryOption, parse_size
-from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
+from wsrecorder.cli.output import print_error, print_json, print_lines, say, show_bytes, show_number
 from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.core.event import from_epoch_ns
 from wsrecorder.core.moment import parse_duration
@@ -64,7 +64,7 @@ def _show(verdicts: list[Verdict], done: Pruned, limit: Limit, *, is_dry: bool) 
             for verdict in verdicts
         ]  # fmt: skip
         columns = ("session", "end (UTC)", "on disk", "", "why")
-        print("\n".join(table_lines(columns, rows, right=(2,), whole=[0, 3], width=output_width())))
+        print_lines(table_lines(columns, rows, right=(2,), whole=[0, 3], width=output_width()))
     going = [verdict for verdict in verdicts if verdict.goes]
     if is_dry:
         freed = show_bytes(sum(verdict.holding.size_bytes for verdict in going))

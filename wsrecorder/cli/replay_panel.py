@@ -16,6 +16,7 @@ from rich.text import Text
 from wsrecorder.cli.keyboard import read_keys, terminal_of
 from wsrecorder.cli.output import show_count, show_duration, show_speed
 from wsrecorder.cli.panel import facts_table, show_live
+from wsrecorder.cli.printable import printable
 from wsrecorder.cli.replay_keys import KEYS_LINE, ReplayKeys
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class ReplayPanel:
         panel = Panel(shown, title=Text(f" {self._url} ", style="bold"), title_align="left")
         if self._keys is None:
             return Group(panel, Text("Ctrl-C ends the replay", style="dim"))
-        said = Text(self._keys.said, style="red" if self._keys.is_refused else "cyan")
+        said = Text(printable(self._keys.said), style="red" if self._keys.is_refused else "cyan")
         return Group(panel, Text(KEYS_LINE, style="dim"), said)
 
     def _playbacks(self) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from wsrecorder.cli.app import app
 from wsrecorder.cli.cells import NOTHING, word_cell
 from wsrecorder.cli.operating import tell_mishaps
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, split_words
-from wsrecorder.cli.output import log_to_stderr, print_json, say, show_count, show_number
+from wsrecorder.cli.output import log_to_stderr, print_json, print_lines, say, show_count, show_number
 from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.playhead import parse_speed
@@ -149,12 +149,12 @@ def _print(report: SendReport) -> None:
         rows.append([str(each.conn), *map(show_count, (each.sent, each.unsent, each.expected, each.received))])
         rows[-1] += [show_count(counts[name]) for name in _OUTCOMES]
     columns = ["conn", "sent", "unsent", "expected", "received", *_OUTCOMES]
-    print("\n".join(table_lines(columns, rows, right=range(len(columns)), width=width)))
+    print_lines(table_lines(columns, rows, right=range(len(columns)), width=width))
     cells = [_cells(each.conn, difference) for each in report.connections for difference in each.differences]
     if cells:
         print()
         columns = ["what", "conn", "event", "type", "difference"]
-        print("\n".join(table_lines(columns, cells, right=(1, 2), whole=[0, 1, 2, 3], width=width)))
+        print_lines(table_lines(columns, cells, right=(1, 2), whole=[0, 1, 2, 3], width=width))
     for each in report.connections:
         if each.close_code is not None and not each.is_equal:
             reason = f": {each.close_reason}" if each.close_reason else ""

@@ -15,7 +15,7 @@ from wsrecorder.cli.app import app
 from wsrecorder.cli.black_box_options import why_written
 from wsrecorder.cli.event_lines import EventLines, JsonLines, PayloadLines, ReadableLines
 from wsrecorder.cli.options import Json, LibraryOption
-from wsrecorder.cli.output import print_json, say, show_bytes, show_count, show_duration
+from wsrecorder.cli.output import print_json, print_lines, say, show_bytes, show_count, show_duration
 from wsrecorder.cli.selecting import Exclude, From, SessionArgument, To, Types, Where, find_session, wanted_events
 from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.errors import SessionError, SessionNotFound, UsageError
@@ -48,7 +48,7 @@ def ls(library: LibraryOption = Path("recordings"), as_json: Json = False) -> in
     elif found:
         rows = [_row(path, entry) for path, entry in found]
         columns = ("session", "start (UTC)", "duration", "messages", "payload", "state")
-        print("\n".join(table_lines(columns, rows, right=(2, 3, 4), whole=[0], width=output_width())))
+        print_lines(table_lines(columns, rows, right=(2, 3, 4), whole=[0], width=output_width()))
     else:
         say(f'library {library} holds no session; "wsrec record URL" makes one')
     for path, entry in found:
@@ -110,7 +110,7 @@ def info(session: SessionArgument, library: LibraryOption = Path("recordings"), 
         return 0
     rows = _facts(facts)
     width = max(len(name) for name, _ in rows)
-    print("\n".join(f"{name:<{width}}  {value}" for name, value in rows))
+    print_lines(f"{name:<{width}}  {value}" for name, value in rows)
     return 0
 
 

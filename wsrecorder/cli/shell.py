@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from wsrecorder.cli.answer import AnswerFormat, write_answer
-from wsrecorder.cli.output import print_error, say
+from wsrecorder.cli.output import print_error, print_lines, say
 from wsrecorder.cli.schema import schema_lines
 from wsrecorder.cli.table import output_width
 from wsrecorder.errors import WsrecError
@@ -59,7 +59,7 @@ def history_path() -> Path:
 def _command(statement: str) -> None:
     word, _, rest = statement.partition(" ")
     if word == ".schema":
-        print("\n".join(schema_lines(rest.strip() or None, width=output_width())), flush=True)
+        print_lines(schema_lines(rest.strip() or None, width=output_width()), flush=True)
     else:
         say(_HELP)
 

@@ -15,7 +15,7 @@ import typer
 from wsrecorder.cli.answer import AnswerFormat, format_by_name, write_answer
 from wsrecorder.cli.app import app
 from wsrecorder.cli.options import LibraryOption
-from wsrecorder.cli.output import print_json
+from wsrecorder.cli.output import print_json, print_lines
 from wsrecorder.cli.table import output_width
 from wsrecorder.errors import StorageError, UsageError
 from wsrecorder.store.place import Place
@@ -87,7 +87,7 @@ def _print_schema(name: str | None, *, as_json: bool) -> int:
     if as_json:
         print_json(schema_json(name))
     else:
-        print("\n".join(schema_lines(name, width=output_width())))
+        print_lines(schema_lines(name, width=output_width()))
     return 0
 
 

@@ -10,9 +10,9 @@ import typer
 from wsrecorder.cli.app import app
 from wsrecorder.cli.cells import amount_cell, money_cell, time_cell, word_cell
 from wsrecorder.cli.options import Json, LibraryOption
-from wsrecorder.cli.output import print_json, show_count
+from wsrecorder.cli.output import print_json, print_lines, show_count
 from wsrecorder.cli.selecting import SessionArgument, find_session
-from wsrecorder.cli.table import output_width, printable, table_lines
+from wsrecorder.cli.table import output_width, table_lines
 from wsrecorder.core.event import from_epoch_ns
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def state(
     if as_json:
         print_json(found.to_dict())
     else:
-        print("\n".join(_lines(found, output_width())))
+        print_lines(_lines(found, output_width()))
     return 0
 
 
@@ -73,7 +73,7 @@ def _engine(status: EngineStatus) -> str:
         return "not known"
     running = {True: ", running", False: ", not running", None: ""}[status.running]
     since = "" if status.since_ms is None else f", since {time_cell(status.since_ms)}"
-    return printable(f"{status.state}{running}{since}{'' if status.reason is None else f' ({status.reason})'}")
+    return f"{status.state}{running}{since}{'' if status.reason is None else f' ({status.reason})'}"
 
 
 def _orders(known: OpenOrders) -> tuple[list[str], list[list[str]], list[int]]:

@@ -9,7 +9,9 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from typing import Final
 
-__all__ = ["cut", "markdown_lines", "output_width", "printable", "table_lines"]
+from wsrecorder.cli.printable import printable
+
+__all__ = ["cut", "markdown_lines", "output_width", "table_lines"]
 
 _BETWEEN: Final = "  "
 _NARROWEST: Final = 4
@@ -22,20 +24,11 @@ def output_width() -> int | None:
     return None
 
 
-def printable(text: str) -> str:
-    """Return text on one line: what could steer a terminal is escaped (a recording holds what others sent)."""
-    if text.isprintable():
-        return text
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode() for letter in text
-    )
-
-
 def table_lines(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[int] = (), whole: Collection[int] = (),
     width: int | None = None,
 ) -> list[str]:  # fmt: skip
-    """Return a table as lines: names, a rule, and the rows.
+    """Return a table as lines: names, a rule, and the rows; what of a cell cannot be printed is escaped.
 
     Args:
         columns: Names.
