@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tests.cli.programs import Program, wsrec
 from tests.jobs.replays import listen, message, session, until
@@ -81,8 +82,15 @@ async def test_a_replay_tells_what_it_sent_and_how_late(tmp_path: Path) -> None:
         async with connect(url):
             found = await once(metrics, "wsrec_faults_injected_total,kind=drop", 20)
             assert (found["wsrec_clients"], found["wsrec_clients_served_total"]) == (1, 1)
+        assert found["wsrec_clients_refused_total,reason=path"] == 0
+        with pytest.raises(InvalidStatus, match="403"):
+            await connect(url.replace("/ws/", "/other/?secret=1"))
+        await program.says(r"WARNING 127\.0\.0\.1:\d+ was refused with 403: This endpoint is at /ws/")
+        await once(metrics, "wsrec_clients_refused_total,reason=path", 1)
         program.signal(signal.SIGTERM)
-        await program.ended()
+        _, _, errors = await program.ended()
+    assert "1 client not let in: 1 path\n" in errors
+    assert "secret" not in errors
 
 
 async def test_a_clients_frames_are_counted_after_it_has_gone(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_the_panel_shows_each_client_and_what_waits_for_it() -> None:
         url="ws://127.0.0.1:8001/ws/",
         clients=[TapClient(number, f"127.0.0.1:{number}", "/ws/", 1_000, 5, number << 20) for number in range(10)],
         clients_served=12,
-        refused=1,
+        refused={"upstream": 1},
         messages_in=10_000,
         messages_out=50,
         size_bytes=1 << 20,

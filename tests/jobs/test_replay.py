@@ -625,6 +625,8 @@ async def test_the_report_is_plain_values(ten: Store) -> None:
         "frames_per_s": 2.2,
         "lateness_ms": {"p50": 0, "p99": 0, "max": 0, "mean": 0},
         "slow_closed": 0,
+        "refused": 0,
+        "refusals": {},
         "faults": {"seed": 0, "active": [], "counts": {}},
         "mishaps": {},
     }

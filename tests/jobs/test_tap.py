@@ -198,7 +198,7 @@ async def test_without_a_client_there_is_no_session(tmp_path: Path) -> None:
             await connect(job.state.url)
     assert summaries[0].outcome.path is None
     assert summaries[0].outcome.error is None
-    assert summaries[0].state.refused == 1
+    assert summaries[0].state.refused == {"upstream": 1}
     assert not listing(tmp_path)
 
 

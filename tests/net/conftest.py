@@ -12,7 +12,7 @@ try:
 except ImportError:  # it is in the extra fast
     uvloop = None  # type: ignore[assignment]
 
-ON_EACH_LOOP = {"test_endpoint.py", "test_tap.py"}
+ON_EACH_LOOP = {"test_endpoint.py", "test_tap.py", "test_turned_away.py"}
 
 LoopFactories = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 

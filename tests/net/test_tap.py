@@ -23,6 +23,7 @@ from wsrecorder.errors import EndpointError, UsageError
 from wsrecorder.net.tap import Tap
 from wsrecorder.net.tap_connection import TapConnection
 from wsrecorder.net.tap_options import TapOptions
+from wsrecorder.net.turned_away import Cause
 
 PAYLOADS: list[str | bytes] = [
     "",
@@ -297,7 +298,7 @@ async def test_a_refusal_reaches_the_client_whole(status: int) -> None:
         assert refused.value.response.status_code == status
         assert refused.value.response.body == b"not here\n"
         assert refused.value.response.headers["X-Why"] == "because"
-        await until(lambda: tap.refused == 1)
+        await until(lambda: tap.turned_away.counts == {Cause.UPSTREAM: 1})
     assert not heard.opened
 
 

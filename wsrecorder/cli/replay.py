@@ -27,6 +27,7 @@ from wsrecorder.cli.operating import (
 )
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size, split_words
 from wsrecorder.cli.output import print_json, say, show_bytes, show_duration, show_number, show_speed
+from wsrecorder.cli.refused import say_refused
 from wsrecorder.cli.replay_console import console_beside
 from wsrecorder.cli.replay_sources import find_stores, moment_of
 from wsrecorder.cli.selecting import Where
@@ -331,6 +332,7 @@ def print_report(report: ReplayReport) -> None:
             f"{show_number(report.slow_closed, 'client')} closed for lagging too far behind (1013): "
             "a larger --client-buffer bears more, --slow-client wait has everyone wait"
         )
+    say_refused(report.refused)
     if report.faults.counts:
         counts = report.faults.counts.items()
         told = (f"{show_number(count, _INJECTED[kind][0])} {_INJECTED[kind][1]}" for kind, count in counts)

@@ -27,6 +27,7 @@ from wsrecorder.cli.operating import (
 from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
 from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
 from wsrecorder.cli.recording import dialect_of, limits_of, max_frame_of
+from wsrecorder.cli.refused import say_refused
 from wsrecorder.cli.spool_options import Spool, SpoolMax
 from wsrecorder.core.dialect import TS_UNITS
 from wsrecorder.jobs.mishaps import Mishaps
@@ -210,6 +211,8 @@ def _report(summary: TapSummary, *, as_json: bool) -> int:
         )
         if added["p50"] is not None:
             say(f"added latency p50 {added['p50']:.3f} ms, p99 {added['p99']:.3f} ms, max {added['max']:.3f} ms")
+    if not as_json:
+        say_refused(state.refused)
     if not as_json and outcome.manifest is not None and outcome.manifest.redacted:
         redaction_options.say_redacted(outcome.manifest.redacted)
     if outcome.error is not None:
@@ -225,7 +228,8 @@ def _facts(summary: TapSummary) -> dict[str, Any]:
         "path": None if outcome.path is None else str(outcome.path),
         "url": state.shown_url,
         "connections": state.clients_served,
-        "refused": state.refused,
+        "refused": sum(state.refused.values()),
+        "refusals": dict(state.refused),
         "messages_in": state.messages_in,
         "messages_out": state.messages_out,
         "added_latency_ms": state.added.summary_ms(),

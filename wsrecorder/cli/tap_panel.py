@@ -81,7 +81,7 @@ def _rows(state: TapState, rate: float) -> list[tuple[str, str | Text]]:
 def _connections(state: TapState) -> Text:
     words = f"{len(state.clients):,} open of {show_count(state.clients_served)}"
     if state.refused:
-        words += f", {show_count(state.refused)} refused"
+        words += f", {show_count(sum(state.refused.values()))} refused"
     return Text(words, style="green" if state.clients else "yellow")
 
 

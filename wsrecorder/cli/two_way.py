@@ -11,6 +11,7 @@ import typer
 
 from wsrecorder.cli.operating import LogFormat, MetricsOptions, metrics_beside, tell_mishaps
 from wsrecorder.cli.output import log_to_stderr, print_json, say, show_number
+from wsrecorder.cli.refused import say_refused
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.errors import UsageError
 from wsrecorder.jobs.mishaps import Mishaps
@@ -156,6 +157,7 @@ def _print(report: TwoWayReport, *, in_full: bool, with_payloads: bool) -> None:
                 say(f"  {line}")
     if len(report.dialogues) > _CLIENTS_SHOWN:
         say(f"and {len(report.dialogues) - _CLIENTS_SHOWN} more clients")
+    say_refused(report.refused)
 
 
 def _closed(mismatch: Mismatch | None, *, with_payloads: bool) -> str:

@@ -94,7 +94,7 @@ METRICS: Final = tuple(
         ("wsrec_snapshots_failed_total", _COUNTER, _FEED, _RECORD, "Those that it could not write."),
         ("wsrec_clients", _GAUGE, (), _SERVING, "Clients that are connected."),
         ("wsrec_clients_served_total", _COUNTER, (), _SERVING, "Clients that have come."),
-        ("wsrec_clients_refused_total", _COUNTER, (), _TAP, "Clients that the server refused, or found away."),
+        ("wsrec_clients_refused_total", _COUNTER, ("reason",), _SERVING, "Clients that were not let in, by reason."),
         ("wsrec_added_seconds", _HISTOGRAM, (), _TAP, "From the arrival of a message to its write to the other side."),
         ("wsrec_played_frames_total", _COUNTER, (), _REPLAY, "Frames played, each once however many clients hear it."),
         ("wsrec_sent_frames_total", _COUNTER, (), _REPLAY, "Frames sent to clients, heartbeats left out."),

@@ -76,6 +76,7 @@ class ReplayFigures:
             lateness=totals.lateness,
             clients=self._endpoint.stats(),
             slow_closed=self._endpoint.slow_closed,
+            refused=self._endpoint.turned_away.by_reason(),
             faults=self._faults.report(),
             mishaps=self._mishaps.counts,
         )

@@ -200,6 +200,7 @@ class ReplayReport:
         lateness: Of frames that had a deadline.
         clients: What each client was sent.
         slow_closed: Clients closed because they lagged too far.
+        refused: Clients that were not let in, by reason.
         faults: What went wrong on purpose.
         mishaps: Errors of our own making, by what each was held to.
     """
@@ -214,6 +215,7 @@ class ReplayReport:
     lateness: Distribution
     clients: list[ClientStats]
     slow_closed: int
+    refused: dict[str, int] = field(default_factory=dict)
     faults: FaultReport = field(default_factory=FaultReport)
     mishaps: dict[str, int] = field(default_factory=dict)
 
@@ -230,6 +232,8 @@ class ReplayReport:
             "frames_per_s": round(self.frames_sent / self.playing_s, 1) if self.playing_s else None,
             "lateness_ms": self.lateness.summary_ms(),
             "slow_closed": self.slow_closed,
+            "refused": sum(self.refused.values()),
+            "refusals": self.refused,
             "faults": self.faults.to_dict(),
             "mishaps": self.mishaps,
             "clients": [

@@ -295,7 +295,7 @@ class TapJob:
                 if connection.is_open and (tunnel := connection.tunnel) is not None
             ],
             clients_served=self._clients,
-            refused=self._tap.refused,
+            refused=self._tap.turned_away.by_reason(),
             messages_in=self._messages[Direction.IN],
             messages_out=self._messages[Direction.OUT],
             size_bytes=recording.sink.tally.size_bytes if recording else 0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wsrecorder.core.credentials import redact_url
@@ -56,7 +56,7 @@ class TapState:
         url: Where clients connect; it has the query of the server's URL, and so may hold credentials: see `shown_url`.
         clients: Those that are connected now, in the order in which they came.
         clients_served: Clients so far.
-        refused: Clients whose handshake the server refused, or that found it away.
+        refused: Clients that were not let in, by reason: by the tap itself, or by a server that refused or was away.
         messages_in: Frames from the server so far.
         messages_out: Frames to the server so far.
         size_bytes: Payload bytes written so far.
@@ -70,7 +70,7 @@ class TapState:
     url: str
     clients: Sequence[TapClient]
     clients_served: int
-    refused: int
+    refused: Mapping[str, int]
     messages_in: int
     messages_out: int
     size_bytes: int

@@ -279,6 +279,7 @@ class TwoWayReplay:
             lateness=lateness,
             dialogues=[*self._gone, *(playback.report() for playback in talks)],
             clients=self.endpoint.stats(),
+            refused=self.endpoint.turned_away.by_reason(),
             faults=self.faults.report(),
         )
 

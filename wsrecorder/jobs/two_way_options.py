@@ -66,6 +66,7 @@ class TwoWayReport:
         lateness: Of frames that had a deadline.
         dialogues: How it went with each client, the last thousand.
         clients: What each client was sent.
+        refused: Clients that were not let in, by reason.
         faults: What went wrong on purpose.
     """
 
@@ -74,6 +75,7 @@ class TwoWayReport:
     lateness: Distribution
     dialogues: list[ClientDialogue]
     clients: list[ClientStats]
+    refused: dict[str, int]
     faults: FaultReport
 
     @property
@@ -87,6 +89,8 @@ class TwoWayReport:
             "mode": self.mode,
             "frames_sent": self.frames_sent,
             "lateness_ms": self.lateness.summary_ms(),
+            "refused": sum(self.refused.values()),
+            "refusals": self.refused,
             "faults": self.faults.to_dict(),
             "mismatches": self.mismatches,
             "dialogues": [each.to_dict() for each in self.dialogues],

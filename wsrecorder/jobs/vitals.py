@@ -6,12 +6,13 @@ It reads counters that the job keeps anyway. Everything here is to be called on 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from wsrecorder.errors import WsrecError
 from wsrecorder.jobs.metrics import Measurement
 from wsrecorder.jobs.recording_vitals import RecordingVitals
+from wsrecorder.net.turned_away import Cause
 
 if TYPE_CHECKING:  # a recorder has no use for what replays
     from wsrecorder.jobs.feed_recorder import FeedRecorder
@@ -107,7 +108,7 @@ class TapVitals:
         yield from _of_recording(vitals, vitals.feed)
         yield Measurement("wsrec_clients", len(state.clients))
         yield Measurement("wsrec_clients_served_total", state.clients_served)
-        yield Measurement("wsrec_clients_refused_total", state.refused)
+        yield from _of_refused(state.refused)
         yield Measurement("wsrec_buffered_bytes", sum(client.waiting_bytes for client in state.clients))
         yield Measurement("wsrec_added_seconds", state.added)
 
@@ -137,6 +138,7 @@ class ReplayVitals:
         gone = endpoint.departed
         yield Measurement("wsrec_clients", len(here))
         yield Measurement("wsrec_clients_served_total", endpoint.clients_served)
+        yield from _of_refused(endpoint.turned_away.by_reason())
         yield Measurement("wsrec_played_frames_total", state.frames_sent)
         yield Measurement("wsrec_sent_frames_total", gone.frames_sent + sum(client.frames_sent for client in here))
         yield Measurement("wsrec_sent_bytes_total", gone.bytes_sent + sum(client.bytes_sent for client in here))
@@ -176,6 +178,12 @@ def _of_recording(vitals: RecordingVitals, feed: str) -> Iterator[Measurement]:
     yield Measurement("wsrec_disk_errors_total", recording.disk_errors, labels)
     yield Measurement("wsrec_segments_total", len(recording.sink.manifest.segments), labels)
     yield Measurement("wsrec_disk_bytes", recording.sink.size_bytes, labels)
+
+
+def _of_refused(refused: Mapping[str, int]) -> Iterator[Measurement]:
+    # All of them from the start: what springs from nothing to 5 has not increased, to whoever asks for rates.
+    for cause in Cause:
+        yield Measurement("wsrec_clients_refused_total", refused.get(cause.value, 0), (cause.value,))
 
 
 def _trouble_of(vitals: RecordingVitals) -> str | None:

@@ -10,6 +10,7 @@ from websockets.typing import Subprotocol
 
 from wsrecorder.net.access import Access
 from wsrecorder.net.auth import BEARER, CHALLENGE, Gate, Refusal
+from wsrecorder.net.turned_away import Cause, TurnedAway
 
 __all__ = ["Admission"]
 
@@ -18,21 +19,19 @@ class Admission:
     """Answers handshakes as the live server does.
 
     Attributes:
-        refused: How many connections were refused because of `refuse`.
         gate: Judges origins and tokens.
 
     Args:
         path: The only path that is served; a query string is allowed.
         subprotocol: What is agreed on with clients that offer it, or None.
         now_ns: Monotonic time, ns.
-        access: Who may connect; by default everybody.
+        access: Who may connect.
+        turned_away: Takes note of whom it refuses.
     """
 
     def __init__(
-        self, path: str, subprotocol: str | None, now_ns: Callable[[], int], access: Access | None = None
+        self, path: str, subprotocol: str | None, now_ns: Callable[[], int], access: Access, turned_away: TurnedAway
     ) -> None:
-        access = access or Access()
-        self.refused = 0
         self.gate = Gate(access)
         self._most = access.max_clients
         self._asks_for_token = access.asks_for_token
@@ -41,6 +40,12 @@ class Admission:
         self._subprotocol = subprotocol
         self._now_ns = now_ns
         self._refuse_until_ns = 0
+        self._turned_away = turned_away
+
+    @property
+    def refused(self) -> int:
+        """How many connections were refused because of `refuse`."""
+        return self._turned_away.counts[Cause.FAULT]
 
     def refuse(self, length_ns: int) -> None:
         """Refuse all connections for a while, with 503, as what stands before a server that is away does.
@@ -52,24 +57,27 @@ class Admission:
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Return what a request is answered, None to let it in: what `serve` calls ``process_request``."""
         if self._now_ns() < self._refuse_until_ns:
-            self.refused += 1
-            return connection.respond(503, "Service Unavailable\n")
+            return self._refuse(connection, Cause.FAULT, 503, "Service Unavailable")
         upgrades = ",".join(request.headers.get_all("Upgrade"))
         if "websocket" not in upgrades.lower():
-            return connection.respond(404, "Not Found\n")
+            return self._refuse(connection, Cause.PLAIN, 404, "Not Found")
         if request.path.partition("?")[0] != self._path:
-            return connection.respond(403, f"This endpoint is at {self._path}\n")
+            return self._refuse(connection, Cause.PATH, 403, f"This endpoint is at {self._path}")
         verdict = self.gate.judge(request.headers, request.path)
         if isinstance(verdict, Refusal):
-            response = connection.respond(verdict.status, f"{verdict.reason}\n")
+            response = self._refuse(connection, Cause.of(verdict.status), verdict.status, verdict.reason)
             if verdict.status == 401:
                 response.headers["WWW-Authenticate"] = CHALLENGE
             return response
         if self._most is not None and len(self._admitted) >= self._most:
-            return connection.respond(503, f"{self._most} clients are here already\n")
+            return self._refuse(connection, Cause.FULL, 503, f"{self._most} clients are here already")
         self._admitted.add(connection)
         connection.connection_lost_waiter.add_done_callback(lambda _: self._admitted.discard(connection))
         return None
+
+    def _refuse(self, connection: ServerConnection, cause: Cause, status: int, words: str) -> Response:
+        self._turned_away.note(cause, connection.remote_address, f"was refused with {status}: {words}")
+        return connection.respond(status, f"{words}\n")
 
     def select_subprotocol(self, connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         """Return the subprotocol if it was offered; by default the library refuses who does not offer it.

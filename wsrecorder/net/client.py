@@ -21,6 +21,7 @@ from websockets.protocol import State
 from wsrecorder.core.rate import RateLimit
 from wsrecorder.net.auth import without_token
 from wsrecorder.net.client_stats import ClientStats
+from wsrecorder.net.farewell import end_code, farewell
 from wsrecorder.net.peer import address_text
 
 __all__ = ["Client", "ClientConnection", "Inbound"]
@@ -42,6 +43,7 @@ class ClientConnection(ServerConnection):
         on_connected: Called when its socket, and TLS, are there; the handshake is not done yet.
         on_message: Called with the payload and opcode of each message, fragments put together; None drops them.
         early: Messages that came before there was anybody to tell, see `keep_early`.
+        is_noted: Whether it has been told that it was not let in.
         has_room: Set while the transport's buffer is below its high-water mark, and once the client
             is closing or gone: nobody waits for a client that wants nothing more.
         stalls: How often the buffer rose above the mark.
@@ -59,6 +61,7 @@ class ClientConnection(ServerConnection):
         self.on_connected: Callable[[ClientConnection], None] | None = None
         self.on_message: Callable[[bytes, int], None] | None = None
         self.early: list[tuple[bytes, int]] = []
+        self.is_noted = False
         self.stalls = 0
         self.has_room = asyncio.Event()
         self.has_room.set()
@@ -302,6 +305,11 @@ class Client:
         """Cut the connection, without a word."""
         self._connection.transport.abort()
 
+    @property
+    def farewell(self) -> str:
+        """With which code it ended, and why where it broke a rule."""
+        return farewell(self._connection, is_known=self._is_leaving)
+
     def stats(self) -> ClientStats:
         """Return what there is to report of it."""
         connection = self._connection
@@ -320,7 +328,7 @@ class Client:
             buffered_bytes=self.buffered_bytes,
             latency_ms=self.latency_ms,
             window_bits=self.window_bits,
-            close_code=connection.close_code,
+            close_code=end_code(connection),
         )
 
 

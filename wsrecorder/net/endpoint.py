@@ -24,11 +24,13 @@ from websockets.frames import CloseCode
 
 from wsrecorder.core.rate import RateLimit
 from wsrecorder.net.admission import Admission
+from wsrecorder.net.arrivals import Arrivals
 from wsrecorder.net.client import Client, ClientConnection, Inbound
 from wsrecorder.net.client_stats import ClientStats, Departed
 from wsrecorder.net.endpoint_options import EndpointOptions, Heartbeat, SlowClient
 from wsrecorder.net.framing import Frames, frame_one
 from wsrecorder.net.serving import begin_serving, log_mishap
+from wsrecorder.net.turned_away import TurnedAway
 
 __all__ = ["Endpoint", "EndpointOptions", "Heartbeat", "Inbound", "SlowClient"]
 
@@ -63,6 +65,7 @@ class Endpoint:
         clients_served: How many clients have come so far.
         slow_closed: How many were closed because they lagged too far behind.
         admission: Answers handshakes, and can refuse them.
+        turned_away: Those that were not let in.
         is_silent: Whether no heartbeats are sent for now.
         departed: Of the clients that have gone, the last thousand.
 
@@ -80,7 +83,9 @@ class Endpoint:
         heartbeat: Heartbeat | None = None,
     ) -> None:
         self.options = options
-        self.admission = Admission(options.path, options.subprotocol, now_ns, options.access)
+        self.turned_away = TurnedAway(_LOG)
+        self.admission = Admission(options.path, options.subprotocol, now_ns, options.access, self.turned_away)
+        self._arrivals = Arrivals(options.access, self.turned_away)
         self.on_join: Callable[[Client], None] | None = None
         self.on_leave: Callable[[Client], None] | None = None
         self.on_inbound: Inbound | None = None
@@ -93,7 +98,6 @@ class Endpoint:
         self._wall_ns = wall_ns
         self._heartbeat = heartbeat
         self._server: Server | None = None
-        self._sockets: dict[ClientConnection, None] = {}  # in the order in which they came, also those shaking hands
         self._clients: dict[int, Client] = {}
         self._has_news = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
@@ -116,17 +120,19 @@ class Endpoint:
             reason: Reason beside the code.
         """
         assert self._server is not None, "the endpoint's context is not open"
+        self._arrivals.close()
         self._server.close(code=code, reason=reason)
         try:
             async with asyncio.timeout(self.options.close_timeout_s):
                 await self._server.wait_closed()
         except TimeoutError:
             # Who does not read does not see the close frame either; who never sent a handshake cannot be told.
-            for connection in list(self._sockets):
+            for connection in self._arrivals:
                 connection.transport.abort()
             await self._server.wait_closed()
         if self._closing:
             await asyncio.wait(self._closing)
+        self.turned_away.close()
 
     async def close_clients(
         self, code: int = CloseCode.NORMAL_CLOSURE, reason: str = "", to: Sequence[Client] | None = None
@@ -272,16 +278,8 @@ class Endpoint:
         if (per_s := self.options.access.inbound_per_s) is not None:
             connection.limit = RateLimit(per_s, self._now_ns())
         # Not before: of one that fails over TLS we would never hear again.
-        connection.on_connected = self._take_in
+        connection.on_connected = self._arrivals.take_in
         return connection
-
-    def _take_in(self, connection: ClientConnection) -> None:
-        self._sockets[connection] = None
-        connection.connection_lost_waiter.add_done_callback(lambda _: self._sockets.pop(connection, None))
-        if (most := self.options.access.max_pending) is not None:
-            pending = [socket for socket in self._sockets if socket.request is None]
-            for oldest in pending[: max(0, len(pending) - most)]:
-                oldest.transport.abort()
 
     async def _attend(self, connection: ServerConnection) -> None:
         """See to one client from its accept to its end."""
@@ -307,7 +305,7 @@ class Endpoint:
                 if self.on_leave is not None:
                     self.on_leave(client)
                 self.departed.append(client.stats())
-                _LOG.info("%s left (%s)", client, connection.close_code)
+                _LOG.info("%s left (%s)", client, client.farewell)
             except Exception as exc:
                 self.on_mishap(exc, f"{client} has left")
             self._tell()

@@ -22,6 +22,7 @@ from wsrecorder.net.tap_options import TapOptions
 from wsrecorder.net.tap_receiver import TapReceiver
 from wsrecorder.net.tap_side import Hold, Side
 from wsrecorder.net.tls import client_context, server_context
+from wsrecorder.net.turned_away import Cause, TurnedAway
 
 __all__ = ["Tap"]
 
@@ -42,7 +43,7 @@ class Tap:
     Attributes:
         options: How it listens and reaches the server.
         added: From the arrival of a message to its write, of all messages.
-        refused: Clients whose handshake the server refused, or that found it away.
+        turned_away: Clients that did not get in, by our doing, the server's or their own.
         gate: Judges the origins and tokens of clients.
 
     Raises:
@@ -59,7 +60,7 @@ class Tap:
     ) -> None:
         self.options = options
         self.added = Distribution()
-        self.refused = 0
+        self.turned_away = TurnedAway(_LOG)
         self._receiver = receiver
         self._now_ns = now_ns
         self._on_mishap = on_mishap or _log_mishap
@@ -113,6 +114,7 @@ class Tap:
             for connection in self.connections:
                 connection.abort()
             await self._wait_until_empty()
+        self.turned_away.close()
 
     async def _wait_until_empty(self) -> None:
         while self._connections:
@@ -159,6 +161,7 @@ class Tap:
             now_ns=self._now_ns,
             tls=self._tls,
             gate=self.gate,
+            turned_away=self.turned_away,
             is_full=self._is_full,
             on_connected=self._take_in,  # not before: of one that fails over TLS we would never hear again
             on_gone=self._forget,
@@ -175,6 +178,7 @@ class Tap:
         if most is not None:
             pending = [entry for entry in self._connections if entry.is_pending]
             for oldest in pending[: max(0, len(pending) - most)]:
+                oldest.turn_away(Cause.CROWDED, f"was cut: more than {most} were shaking hands")
                 oldest.abort()
 
     def _is_full(self) -> bool:
@@ -183,10 +187,8 @@ class Tap:
         return most is not None and sum(connection.is_admitted for connection in self._connections) >= most
 
     def _forget(self, connection: TapConnection) -> None:
-        if self._connections.pop(connection, 0) == 0:
-            return
-        self.refused += connection.refused is not None
-        self._has_news.set()
+        if self._connections.pop(connection, 0) is None:
+            self._has_news.set()
 
 
 def _log_mishap(error: Exception) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Callable
 from typing import Final
@@ -28,10 +27,9 @@ from wsrecorder.net.tap_side import Hold, Side
 from wsrecorder.net.tap_stage import Stage
 from wsrecorder.net.tap_tunnel import TapTunnel
 from wsrecorder.net.tls_trouble import why_away
+from wsrecorder.net.turned_away import Cause, TurnedAway
 
 __all__ = ["TapConnection"]
-
-_LOG: Final = logging.getLogger("wsrecorder.tap")
 
 _LINGER_S: Final = 10.0
 """How long a side may stay half open: WebSockets have no use for it beyond a last answer."""
@@ -47,6 +45,7 @@ class TapConnection:
         now_ns: Monotonic time, ns.
         tls: How a server behind TLS is checked; None for a plain one.
         gate: Judges its origin and its token.
+        turned_away: Takes note of it if its client does not get in.
         is_full: Tells whether another client would be one too many.
         on_connected: Told when its client is there.
         on_gone: Told when nothing is left of it.
@@ -56,7 +55,6 @@ class TapConnection:
         client: The socket to the client.
         server: The socket to the server.
         tunnel: What goes by, once frames do.
-        refused: Status of an answer to a handshake that was not 101, or None.
         is_admitted: Whether it has passed the gate.
     """
 
@@ -69,6 +67,7 @@ class TapConnection:
         now_ns: Callable[[], int],
         tls: ssl.SSLContext | None,
         gate: Gate,
+        turned_away: TurnedAway,
         is_full: Callable[[], bool],
         on_connected: Callable[[TapConnection], None],
         on_gone: Callable[[TapConnection], None],
@@ -83,17 +82,17 @@ class TapConnection:
         self._on_gone = on_gone
         self._on_mishap = on_mishap
         self._gate = gate
+        self._turned_away = turned_away
         self._is_full = is_full
         self._pass_answer: Callable[[bytes], None] = lambda data: self.client.write(data)
         self.is_admitted = False
         self._state = Stage.ASKED
-        self._head = bytearray()
-        self._early = b""  # what the client sent beyond its request
+        self._head, self._early = bytearray(), b""  # early is what the client sent beyond its request
         self._request: HttpHead | None = None
         self._is_half_open = False
         self._waits: dict[str, asyncio.TimerHandle | asyncio.Task[None]] = {}  # ended with the connection
         self.tunnel: TapTunnel | None = None
-        self.refused: int | None = None
+        self._is_told = False
         self.client = self._side(self._client_connected, self._take_request)
         self.server = self._side(self._server_connected, self._take_answer)
         self.client.other, self.server.other = self.server, self.client
@@ -125,7 +124,14 @@ class TapConnection:
 
     def _give_up_on_request(self) -> None:
         if self._state is Stage.ASKED:
+            self.turn_away(Cause.LATE, "was cut: its handshake took too long")
             self.client.end()
+
+    def turn_away(self, cause: Cause, words: str) -> None:
+        """Note that its client does not get in, once."""
+        if not self._is_told:
+            self._is_told = True
+            self._turned_away.note(cause, self.client.transport.get_extra_info("peername"), words)
 
     def _take_request(self, data: bytes) -> None:
         if self._state is Stage.CALLING:  # TCP had it before reading was held back
@@ -142,6 +148,7 @@ class TapConnection:
                 raise ValueError(f"no end within {MOST_HEAD_BYTES:,} bytes")
             self._request = HttpHead.parse(head)
         except ValueError as exc:
+            self.turn_away(Cause.INVALID, "was refused with 400: this is no HTTP request")
             self._say(answer(400, "Bad Request", f"this is no HTTP request: {exc}"))
             return
         if not self._admit(self._request):
@@ -156,7 +163,7 @@ class TapConnection:
         if not isinstance(verdict, Refusal) and self._is_full():
             verdict = Refusal(503, "as many clients as may be are here already")
         if isinstance(verdict, Refusal):
-            self.refused = verdict.status
+            self.turn_away(Cause.of(verdict.status), f"was refused with {verdict.status}: {verdict.reason}")
             self._say(refused(verdict))
             return False
         self.is_admitted = True
@@ -181,9 +188,9 @@ class TapConnection:
         is_late = isinstance(exc, TimeoutError)
         what = f"did not answer within {self._options.open_timeout_s:g} s" if is_late else why_away(exc)
         where = f"{self._options.upstream_host}:{self._options.upstream_port}"
-        _LOG.warning("%s %s", where, what)
-        self.refused, phrase = (504, "Gateway Timeout") if is_late else (502, "Bad Gateway")
-        self._say(answer(self.refused, phrase, f"wsrec tap: {where} {what}"))
+        status, phrase = (504, "Gateway Timeout") if is_late else (502, "Bad Gateway")
+        self.turn_away(Cause.UPSTREAM, f"was refused with {status}: {where} {what}")
+        self._say(answer(status, phrase, f"wsrec tap: {where} {what}"))
 
     def _say(self, whole_answer: bytes) -> None:
         self.client.write(whole_answer)
@@ -234,8 +241,8 @@ class TapConnection:
 
     def _refuse(self, status: int) -> None:
         assert self._request is not None
-        self.refused = status
-        _LOG.warning("the server refused %s with HTTP %d", redact_url(self._request.target), status)
+        path = redact_url(self._request.target).partition("?")[0]
+        self.turn_away(Cause.UPSTREAM, f"was refused by the server with HTTP {status}: {path}")
         self._go_plain()
 
     def _go_plain(self) -> None:
@@ -307,6 +314,8 @@ class TapConnection:
         assert other is not None
         if self.tunnel is not None:
             self.tunnel.lost(side)
+        if self._state is Stage.ASKED:
+            self.turn_away(Cause.GONE, "was gone before its handshake was done")
         self._state = Stage.ENDED
         other.on_data = _ignore
         if isinstance(exc, ConnectionResetError):
@@ -331,7 +340,8 @@ class TapConnection:
             self._on_gone(self)
 
     def abort(self) -> None:
-        """Cut both sides at once."""
+        """Cut both sides at once; why is known by then."""
+        self._is_told = True
         self.client.abort()
         self.server.abort()
 
