@@ -23,6 +23,17 @@ from wsrecorder.cli import operating
 from wsrecorder.cli.app import main
 
 
+@pytest.mark.parametrize(("host", "is_warned_of"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)])
+def test_metrics_beyond_this_machine_are_warned_of(
+    host: str, is_warned_of: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert operating.metrics_options("record", 0, host, quiet=True) is not None
+    warned = f"warning: {host} can be reached from other machines, and metrics are shown to all, unencrypted\n"
+    assert capsys.readouterr().err == (warned if is_warned_of else "")
+    assert operating.metrics_options("record", None, host, quiet=True) is None
+    assert capsys.readouterr().err == ""
+
+
 async def metrics_url(program: Program) -> str:
     return (await program.says(r"metrics at (http://\S+)/metrics"))[1]
 

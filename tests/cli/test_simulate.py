@@ -28,6 +28,15 @@ async def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     assert "events in" in said
 
 
+async def test_it_warns_where_other_machines_can_reach_it(tmp_path: Path) -> None:
+    options = ["--port", 0, "--wait-for", 0, "--duration", "1ms", "--quiet"]
+    for host, is_warned_of in (("0.0.0.0", True), ("127.0.0.1", False)):
+        async with wsrec("simulate", "--host", host, *options, cwd=tmp_path) as program:
+            code, _, said = await program.ended()
+        assert code == 0, said
+        assert (f"warning: {host} can be reached from other machines" in said) is is_warned_of
+
+
 async def test_it_ends_after_its_duration_with_the_truth_written(tmp_path: Path) -> None:
     options = [
         "--port", 0, "--host", "127.0.0.1", "--rate", 200, "--burst", 5, "--heartbeat", "100ms", "--nan", 0.5,

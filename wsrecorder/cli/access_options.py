@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -167,7 +168,7 @@ def jwt_rules_of(
     if file is not None:
         keys.append(hmac_key(read_secret_file(file)))
     if key_file is not None:
-        keys += public_keys(read_secret_file(key_file))
+        keys += public_keys(_read(key_file))
     if not keys:
         if audience is not None or issuer is not None:
             raise UsageError(
@@ -179,7 +180,7 @@ def jwt_rules_of(
 
 
 def certificate_of(cert: Path | None, key: Path | None) -> Certificate | None:
-    """Return the certificate, None without one.
+    """Return the certificate, None without one; warn of a key that others may read.
 
     Raises:
         UsageError: One of the two files is missing.
@@ -190,6 +191,7 @@ def certificate_of(cert: Path | None, key: Path | None) -> Certificate | None:
         return None
     if cert is None or key is None:
         raise UsageError("TLS takes a certificate and its private key", hint="give both files")
+    _warn_of_readers(key)
     return Certificate(cert, key)
 
 
@@ -244,9 +246,23 @@ def from_variable(name: str) -> bytes:
 def read_secret_file(file: Path) -> bytes:
     """Return what a file holds, without white space around it: an editor's last line feed is no part of a secret.
 
+    That others may read it is warned of.
+
     Raises:
         UsageError: It cannot be read.
     """
+    content = _read(file)
+    _warn_of_readers(file)
+    return content
+
+
+def _warn_of_readers(file: Path) -> None:
+    # Nothing else has readers: a pipe of the shell, as in <(pass show token), is gone with us.
+    if file.is_file() and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        say(f'warning: others may read {file}, which holds a secret: "chmod 600 {file}" keeps it from them')
+
+
+def _read(file: Path) -> bytes:
     try:
         return file.read_bytes().strip()
     except OSError as exc:

@@ -76,17 +76,21 @@ class MetricsOptions:
 
 
 def metrics_options(command: str, port: int | None, host: str, *, quiet: bool) -> MetricsOptions | None:
-    """Return where metrics are served; None is nowhere.
+    """Return where metrics are served, None is nowhere; warn of an address that others can reach.
 
     Raises:
         WsrecError: What they need is not installed.
     """
     if port is None:
         return None
+    from wsrecorder.net.access import is_loopback  # what it imports would cost every command some time
+
     if find_spec("prometheus_client") is None:
         raise WsrecError(
             "--metrics needs what the extra 'metrics' brings", hint="pip install 'wsrecorder[metrics]', or leave it out"
         )
+    if not is_loopback(host):
+        say(f"warning: {host} can be reached from other machines, and metrics are shown to all, unencrypted")
     return MetricsOptions(command, host, port, quiet)
 
 

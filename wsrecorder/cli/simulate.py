@@ -55,7 +55,10 @@ def simulate(
     positions open, move their stop and close.
     """
     from wsrecorder.jobs.simulate import SimulateOptions, SimulatorOptions
+    from wsrecorder.net.access import is_loopback
 
+    if not is_loopback(host):
+        say(f"warning: {host} can be reached from other machines, and the simulation asks nobody for a token")
     feed = SimulatorOptions(
         seed=seed,
         rate=rate,

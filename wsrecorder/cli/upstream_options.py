@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,6 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import typer
 
 from wsrecorder.cli.access_options import certificate_of, from_variable, read_secret_file
-from wsrecorder.cli.output import say
 from wsrecorder.cli.recording import headers_of
 from wsrecorder.core.credentials import is_secret_name
 from wsrecorder.errors import UsageError
@@ -156,7 +154,7 @@ def upstream_of(
     secrets = {value for name, value in headers.items() if is_secret_name(name)}
     given = [
         *_values("--header-env", header_env, lambda variable: _text(from_variable(variable), variable)),
-        *_values("--header-file", header_file, lambda path: _text(_private(Path(path)), path)),
+        *_values("--header-file", header_file, lambda path: _text(read_secret_file(Path(path)), path)),
     ]
     for name, value in given:
         headers[name] = value
@@ -196,13 +194,6 @@ def _values(option: str, pairs: Sequence[str] | None, read: Callable[[str], str]
             raise UsageError(f"{option} takes a name and where its value is", hint=f"write it as {option} 'NAME=…'")
         found.append((name.strip(), read(place.strip())))
     return found
-
-
-def _private(path: Path) -> bytes:
-    content = read_secret_file(path)
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) and path.is_file():
-        say(f'warning: others may read {path}, which holds a secret: "chmod 600 {path}" keeps it from them')
-    return content
 
 
 def _text(value: bytes, place: str) -> str:
