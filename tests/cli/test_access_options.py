@@ -9,6 +9,7 @@ import pytest
 
 from tests.certificates import make_certificate
 from wsrecorder.cli.access_options import certificate_of, jwt_rules_of, read_secret_file, tokens_of
+from wsrecorder.errors import UsageError
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -58,3 +59,44 @@ def test_a_pipe_is_not_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
     finally:
         os.close(ours)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "there is no token in {}"),
+        (f"{TOKEN}\nsecret!", "token 2 of {} cannot be one"),
+        ("short", "token 1 of {} cannot be one"),
+    ],
+)
+def test_what_is_wrong_with_tokens_names_where_they_are_and_shows_none(
+    content: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tokens"
+    path.write_text(content)
+    with pytest.raises(UsageError) as refused:
+        tokens_of([TOKEN], None, path)
+    assert refused.value.message.startswith(says.format(path))
+    if content:
+        monkeypatch.setenv("TOKENS", content)
+        with pytest.raises(UsageError) as refused:
+            tokens_of([TOKEN], "TOKENS", None)
+        assert refused.value.message.startswith(says.format("TOKENS"))
+        with pytest.raises(UsageError) as refused:
+            tokens_of(content.split(), None, None)
+        assert refused.value.message.startswith(says.format("--auth-token"))
+    assert not any(token in refused.value.message + refused.value.hint for token in content.split())
+
+
+def test_what_is_wrong_with_a_key_names_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "key"
+    path.write_text("rubbish")
+    monkeypatch.setenv("SECRET", "rubbish")
+    for given, says in (
+        ((None, path, None), f"{path} has 7 bytes, too short for HS256"),
+        (("SECRET", None, None), "SECRET has 7 bytes, too short for HS256"),
+        ((None, None, path), f"{path} is neither a public RSA key in PEM form nor a JWKS"),
+    ):
+        with pytest.raises(UsageError) as refused:
+            jwt_rules_of(*given, None, None)
+        assert refused.value.message.startswith(says)

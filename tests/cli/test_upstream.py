@@ -59,6 +59,14 @@ def test_a_file_that_others_may_read_is_warned_of(tmp_path: Path, capsys: pytest
         ({"header_env": ["TWO_LINES"]}, "--header-env takes a name and where its value is"),
         ({"header_env": ["X=TWO_LINES"]}, "what TWO_LINES holds does not fit into a handshake"),
         ({"header_env": ["X=NO_ASCII"]}, "what NO_ASCII holds does not fit into a handshake"),
+        ({"header_env": ["X Key=FEED_AUTH"]}, "'X Key' cannot be the name of a header"),
+        ({"header": [f"X-Api-Key: {SECRET}\r\nX-Other: 1"]}, "the header X-Api-Key is of several lines"),
+        ({"header": [f"X-Api-Key: {SECRET}\n"]}, "the header X-Api-Key is of several lines"),
+        ({"header": [f"X-Api-Key: \0{SECRET}"]}, "the header X-Api-Key is of several lines, or has other control"),
+        ({"header": [f"X-Other: 1\nX Key: {SECRET}"]}, "the header X-Other is of several lines"),
+        ({"header": [f"X\r\nKey: {SECRET}"]}, "cannot be the name of a header"),
+        ({"header": [f"X Key: {SECRET}"]}, "'X Key' cannot be the name of a header"),
+        ({"header": [SECRET]}, "is not a header"),
         ({"client_cert": Path("a.pem")}, "TLS takes a certificate and its private key"),
         ({"url": "ws://feed/", "ca": Path("a.pem")}, "no server is reached over TLS"),
     ],
@@ -67,6 +75,7 @@ def test_what_cannot_be_had_is_said_and_no_secret_with_it(
     given: dict[str, object], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TWO_LINES", f"{SECRET}\nX-Other: 1")
+    monkeypatch.setenv("FEED_AUTH", SECRET)
     monkeypatch.setenv("NO_ASCII", f"{SECRET}ä")
     with pytest.raises(UsageError, match=says) as refused:
         upstream(**given)  # type: ignore[arg-type]
@@ -78,6 +87,8 @@ def test_files_for_tls_that_cannot_be_used_are_said_before_anything_is_recorded(
     one, other = authority.issue("one"), authority.issue("other")
     with pytest.raises(UsageError, match="is not the key of"):
         upstream(client_cert=one.cert, client_key=other.key).tls()
+    with pytest.raises(UsageError, match=r"cannot read \S+none\.pem: No such file"):
+        upstream(client_cert=one.cert, client_key=tmp_path / "none.pem").tls()
     with pytest.raises(UsageError, match="cannot read"):
         upstream(ca=tmp_path / "none.pem").tls()
     with pytest.raises(UsageError, match="holds no certificate"):

@@ -236,6 +236,16 @@ def test_a_private_key_and_a_short_secret_are_refused(private: rsa.RSAPrivateKey
         hmac_key(b"short")
 
 
+def test_a_short_rsa_key_is_refused() -> None:
+    short = rsa.generate_private_key(65537, 1024).public_key()
+    entry = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(short))
+    kind = serialization.PublicFormat.SubjectPublicKeyInfo
+    pem = short.public_bytes(serialization.Encoding.PEM, kind)
+    for content in (pem, json.dumps({"keys": [entry]}).encode()):
+        with pytest.raises(UsageError, match=r"^k\.pem holds an RSA key of 1024 bits, and RS256 takes 2048 or more"):
+            public_keys(content, "k.pem")
+
+
 async def test_a_json_web_token_opens_an_endpoint() -> None:
     async with an_endpoint(jwt=JwtRules([hmac_key(SECRET)])) as endpoint:
         assert await status(endpoint.url + "?token=" + jwt.encode(claims(), SECRET, "HS256")) == 101

@@ -135,20 +135,26 @@ def tokens_of(given: Sequence[str] | None, variable: str | None, file: Path | No
     Raises:
         UsageError: One cannot be one, or cannot be read, or there is none where some were asked for.
     """
-    tokens = list(given or ())
+    sources = {"--auth-token": list(given)} if given else {}
     if variable is not None:
-        tokens += from_variable(variable).decode(errors="replace").split()
+        sources[variable] = from_variable(variable).decode(errors="replace").split()
     if file is not None:
-        tokens += read_secret_file(file).decode(errors="replace").split()
-    if (variable is not None or file is not None) and not tokens:
-        raise UsageError("there is no token where one was to be read", hint="put one on a line")
-    for token in tokens:
-        if not 8 <= len(token) <= 4096 or not token.isascii() or not all(c.isalnum() or c in "._~+/=-" for c in token):
-            raise UsageError(
-                "a token cannot be one: it goes into headers and addresses, and must not be guessed",
-                hint='use 8 or more letters, digits, dots, dashes; make one with "openssl rand -hex 32"',
-            )
-    return tuple(dict.fromkeys(tokens))
+        sources[str(file)] = read_secret_file(file).decode(errors="replace").split()
+    for source, tokens in sources.items():
+        if not tokens:
+            raise UsageError(f"there is no token in {source}", hint="put one on a line")
+        for number, token in enumerate(tokens, 1):
+            if not _can_be_token(token):
+                raise UsageError(
+                    f"token {number} of {source} cannot be one: it goes into headers and addresses, and must not be "
+                    "guessed",
+                    hint='use 8 or more letters, digits, dots, dashes; make one with "openssl rand -hex 32"',
+                )
+    return tuple(dict.fromkeys(token for tokens in sources.values() for token in tokens))
+
+
+def _can_be_token(text: str) -> bool:
+    return 8 <= len(text) <= 4096 and text.isascii() and all(c.isalnum() or c in "._~+/=-" for c in text)
 
 
 def jwt_rules_of(
@@ -164,11 +170,11 @@ def jwt_rules_of(
 
     keys: list[JwtKey] = []
     if variable is not None:
-        keys.append(hmac_key(from_variable(variable)))
+        keys.append(hmac_key(from_variable(variable), variable))
     if file is not None:
-        keys.append(hmac_key(read_secret_file(file)))
+        keys.append(hmac_key(read_secret_file(file), str(file)))
     if key_file is not None:
-        keys += public_keys(_read(key_file))
+        keys += public_keys(_read(key_file), str(key_file))
     if not keys:
         if audience is not None or issuer is not None:
             raise UsageError(

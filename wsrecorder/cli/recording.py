@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from wsrecorder.cli.options import parse_size
 from wsrecorder.core.dialect import Dialect
 from wsrecorder.core.moment import parse_duration
 from wsrecorder.core.recorder import Limits
 from wsrecorder.errors import UsageError
 
-__all__ = ["dialect_of", "headers_of", "limits_of", "max_frame_of"]
+__all__ = ["dialect_of", "header_name", "headers_of", "limits_of", "max_frame_of"]
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def dialect_of(type_path: str, ts_path: str, ts_unit: str, heartbeat_type: str) -> Dialect:
@@ -32,10 +37,30 @@ def headers_of(lines: list[str]) -> dict[str, str]:
     headers = {}
     for line in lines:
         key, colon, value = line.partition(":")
+        # A value is never shown: it may be a secret.
         if not colon or not key.strip():
-            raise UsageError(f"{line!r} is not a header", hint='write it as --header "Name: value"')
-        headers[key.strip()] = value.strip()
+            raise UsageError("a --header without a name is not a header", hint='write it as --header "Name: value"')
+        name = header_name(key.strip())
+        if any(letter < " " or letter == "\x7f" for letter in line):
+            raise UsageError(
+                f"the header {name} is of several lines, or has other control characters",
+                hint='write it as --header "Name: value", on one line',
+            )
+        headers[name] = value.strip()
     return headers
+
+
+def header_name(text: str) -> str:
+    """Return the name of a header, which must be a token (RFC 9110, section 5.6.2).
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not _TOKEN.fullmatch(text):
+        raise UsageError(
+            f"{text!r} cannot be the name of a header", hint="use letters, digits and dashes, as in X-Api-Key"
+        )
+    return text
 
 
 def max_frame_of(text: str) -> int:

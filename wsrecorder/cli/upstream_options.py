@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import typer
 
 from wsrecorder.cli.access_options import certificate_of, from_variable, read_secret_file
-from wsrecorder.cli.recording import headers_of
+from wsrecorder.cli.recording import header_name, headers_of
 from wsrecorder.core.credentials import is_secret_name
 from wsrecorder.errors import UsageError
 
@@ -157,7 +157,7 @@ def upstream_of(
         *_values("--header-file", header_file, lambda path: _text(read_secret_file(Path(path)), path)),
     ]
     for name, value in given:
-        headers[name] = value
+        headers[header_name(name)] = value
     queries = tuple(_values("--query-env", query_env, lambda variable: _text(from_variable(variable), variable)))
     offered = tuple(_text(from_variable(variable), variable) for variable in subprotocol_env or ())
     secrets.update(value for _, value in (*given, *queries))

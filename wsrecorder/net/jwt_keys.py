@@ -21,6 +21,9 @@ __all__ = ["JwtKey", "JwtRules", "hmac_key", "public_keys"]
 _LEAST_SECRET_BYTES: Final = 32
 """As long as the hash (RFC 7518, section 3.2)."""
 
+_LEAST_RSA_BITS: Final = 2048
+"""RFC 7518, section 3.3."""
+
 _LEEWAY_S: Final = 30.0
 """How far two clocks may be apart."""
 
@@ -87,8 +90,12 @@ _WORDS: Final = {
 }
 
 
-def hmac_key(secret: bytes) -> JwtKey:
+def hmac_key(secret: bytes, source: str = "the secret") -> JwtKey:
     """Return the key of tokens signed by HS256.
+
+    Args:
+        secret: What the tokens are signed with.
+        source: Where it comes from, for errors: a file, a variable.
 
     Raises:
         UsageError: It is too short.
@@ -97,22 +104,23 @@ def hmac_key(secret: bytes) -> JwtKey:
     _check_installed()
     if len(secret) < _LEAST_SECRET_BYTES:
         raise UsageError(
-            f"a secret of {len(secret)} bytes is too short for HS256, which takes {_LEAST_SECRET_BYTES} or more",
+            f"{source} has {len(secret)} bytes, too short for HS256, which takes {_LEAST_SECRET_BYTES} or more",
             hint='make one with "openssl rand -hex 32"',
         )
     if b"-----BEGIN" in secret:
-        raise UsageError("that is no secret but a key in PEM form", hint="give a public key with --jwt-key")
+        raise UsageError(f"{source} holds no secret but a key in PEM form", hint="give a public key with --jwt-key")
     return JwtKey("HS256", secret)
 
 
-def public_keys(content: bytes) -> list[JwtKey]:
+def public_keys(content: bytes, source: str = "what was given") -> list[JwtKey]:
     """Return the keys of tokens signed by RS256.
 
     Args:
         content: A public RSA key in PEM form, or a JWKS (RFC 7517) of such keys.
+        source: Where it comes from, for errors.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is neither, or a key is too short.
         WsrecError: The extra ``auth`` is not installed.
     """
     _check_installed()
@@ -126,10 +134,16 @@ def public_keys(content: bytes) -> list[JwtKey]:
             keys = [JwtKey("RS256", rsa.prepare_key(content))]
     except (ValueError, KeyError, TypeError, AttributeError, jwt.PyJWTError):
         raise UsageError(
-            "that is neither a public RSA key in PEM form nor a JWKS", hint="give --jwt-key a file of one of these"
+            f"{source} is neither a public RSA key in PEM form nor a JWKS", hint="give --jwt-key a file of one of these"
         ) from None
     if not keys or any(not hasattr(key.key, "public_numbers") or hasattr(key.key, "private_numbers") for key in keys):
-        raise UsageError("that holds no public RSA key, or a private one", hint="give --jwt-key public keys only")
+        raise UsageError(f"{source} holds no public RSA key, or a private one", hint="give --jwt-key public keys only")
+    shortest_bits = min(key.key.key_size for key in keys)
+    if shortest_bits < _LEAST_RSA_BITS:
+        raise UsageError(
+            f"{source} holds an RSA key of {shortest_bits} bits, and RS256 takes {_LEAST_RSA_BITS} or more",
+            hint='make one with "openssl genrsa -out private.pem 3072" and "openssl rsa -in private.pem -pubout"',
+        )
     return keys
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,14 @@ class Certificate:
             ) from None
         except OSError as exc:
             raise UsageError(
-                f"cannot read {self.cert} and {self.key}: {exc.strerror}", hint="check the names of the files"
+                f"cannot read {self._unreadable}: {exc.strerror}", hint="check the names of the files"
             ) from None
+
+    @property
+    def _unreadable(self) -> str:
+        """Which file cannot be read: OpenSSL does not say."""
+        found = [str(path) for path in (self.cert, self.key) if not os.access(path, os.R_OK)]
+        return found[0] if len(found) == 1 else f"{self.cert} and {self.key}"
 
 
 def server_context(certificate: Certificate | None) -> ssl.SSLContext | None:
