@@ -145,7 +145,7 @@ def test_one_feed_that_cannot_be_had_leaves_the_other_its_recording(
         (["ws://x/", "--max-frame", "big"], ("big", "64MiB")),
         (["ws://x/", "--rotate", "0B"], ("--rotate", "5m")),
         (["ws://x/", "--rotate", "often"], ("neither a size nor a time", "64MiB,5m")),
-        (["ws://x/", "--header", "no colon"], ("no colon", "Name: value")),
+        (["ws://x/", "--header", "no colon"], ("a --header without a name is not a header", "Name: value")),
         (["ws://x/", "--ts-unit", "weeks"], ("weeks", "ms")),
         (["ws://x/", "--type-path", "a..b"], ("a..b", "data.e")),
         (["ws://x/", "--name", "..."], ("...", "--name")),
@@ -411,7 +411,7 @@ def test_a_disk_that_fills_up_is_left_before_it_is_full(small_disk: Path, form: 
     assert done.returncode == 4, done.stderr
     found = json.loads(done.stdout)
     assert found["sealed"]
-    assert "MiB free" in found["error"]["message"]
+    assert "iB free, where --min-free asks for 53.4 MiB" in found["error"]["message"]
     assert shutil.disk_usage(small_disk).free > 10 << 20, "it had room to seal"
     assert main(["verify", found["path"]]) == 0
 
