@@ -37,6 +37,16 @@ def test_json_tells_what_was_removed(library: Path, capsys: pytest.CaptureFixtur
     assert list(library.iterdir()) == []
 
 
+def test_a_library_that_is_not_there_is_an_error(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options in ([], ["--dry-run"], ["--json"]):
+        assert main(["prune", "--keep", "1d", "--library", "nosuch", *options]) == 4
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.startswith("error: there is no library nosuch\nhint: ")
+    (library.parent / "empty").mkdir()
+    assert main(["prune", "--keep", "1d", "--library", "empty"]) == 0
+
+
 def test_wrong_limits_are_refused(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for wrong in ([], ["--keep", "0"], ["--keep-size", "0"], ["--keep", "long"], ["--keep-size", "3 apples"]):
         assert main(["prune", *wrong]) == 2

@@ -10,6 +10,7 @@ import pytest
 from docs.example import MONDAY, TUESDAY, add_crashed, add_note, add_session, sink
 from wsrecorder.core.event import to_epoch_ns
 from wsrecorder.core.retention import Limit
+from wsrecorder.errors import SessionNotFound
 from wsrecorder.jobs.prune import plan, prune
 from wsrecorder.store import removal
 from wsrecorder.store.lock import SessionLock
@@ -80,6 +81,8 @@ def test_a_crash_in_between_leaves_no_half_session_and_is_swept(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_library_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
-    assert plan(tmp_path / "none", OLD, LATER_NS) == []
+def test_a_library_that_is_not_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(SessionNotFound, match="there is no library"):
+        plan(tmp_path / "none", OLD, LATER_NS)
+    assert plan(tmp_path / "none", OLD, LATER_NS, {"engine"}) == []  # it is not made yet by who records
     assert prune(tmp_path / "none", []).removed == []

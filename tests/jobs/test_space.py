@@ -29,6 +29,7 @@ async def test_it_warns_once_at_twice_the_limit_and_ends_below_it(caplog: pytest
     error = await until_low(Path("/d"), 1 << 20, VirtualClock(), disk.free_bytes)
     assert disk.left == [0], "exactly the limit is still enough"
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert caplog.records[0].getMessage() == "the disk of /d has 2.0 MiB free; at 1.0 MiB the recording ends"
     assert error.exit_code == 4
     assert "sealed" in error.hint
 
@@ -47,6 +48,12 @@ async def test_a_disk_that_does_not_say_ends_nothing() -> None:
 def test_a_disk_with_too_little_left_is_not_begun_on(tmp_path: Path) -> None:
     refuse_full_disk(tmp_path / "not" / "there", 1)
     refuse_full_disk(tmp_path, 0)
-    with pytest.raises(StorageError, match="--min-free") as caught:
-        refuse_full_disk(tmp_path / "not" / "there", 1 << 60)
+    with pytest.raises(
+        StorageError, match=r"^the disk of \S+ has [\d.]+ \S+ free, where --min-free asks for 1048576\.0 T"
+    ):
+        refuse_full_disk(tmp_path, 1 << 60)
+    missing = tmp_path / "not" / "there"
+    with pytest.raises(StorageError) as caught:
+        refuse_full_disk(missing, 1 << 60)
+    assert caught.value.message.startswith(f"there is no {missing} yet, and the disk of {tmp_path} has ")
     assert "nothing was recorded" in caught.value.hint

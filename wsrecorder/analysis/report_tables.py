@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from wsrecorder.analysis.report_figures import Report
-from wsrecorder.analysis.report_words import show_bytes, show_ms, show_s
+from wsrecorder.analysis.report_words import show_ms, show_s
+from wsrecorder.core.size import show_bytes
 
 __all__ = ["ReportTable", "tables", "tiles"]
 

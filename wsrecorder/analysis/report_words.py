@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["show_bytes", "show_ms", "show_s"]
+__all__ = ["show_ms", "show_s"]
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -29,14 +29,3 @@ def show_s(seconds: float) -> str:
 def show_ms(milliseconds: float) -> str:
     """Return a latency for people: ``0.42 ms``, ``1,250 ms``."""
     return f"{milliseconds:,.0f} ms" if abs(milliseconds) >= 100 else f"{milliseconds:.3g} ms"
-
-
-def show_bytes(size_bytes: float) -> str:
-    """Return a size for people: ``512 B``, ``1.4 MiB``."""
-    if size_bytes < 1024:
-        return f"{size_bytes:.0f} B"
-    for unit in ("KiB", "MiB", "GiB"):
-        size_bytes /= 1024
-        if size_bytes < 1024:
-            return f"{size_bytes:.1f} {unit}"
-    return f"{size_bytes / 1024:.1f} TiB"

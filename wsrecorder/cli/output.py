@@ -10,6 +10,7 @@ from typing import Any
 
 from wsrecorder.cli.json_lines import JsonLines, trace_of
 from wsrecorder.cli.printable import printable, printable_json
+from wsrecorder.core.size import show_bytes
 
 __all__ = [
     "escape_last_resort",
@@ -124,15 +125,6 @@ def _utc(seconds: float | None) -> Any:
 
     assert seconds is not None  # a log record always has its time
     return datetime.fromtimestamp(seconds, UTC).timetuple()
-
-
-def show_bytes(size_bytes: float) -> str:
-    """Return a size for people: ``512 B``, ``1.4 MiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(size_bytes) < 1024:
-            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1024
-    return f"{size_bytes:.1f} TiB"
 
 
 def show_count(count: int) -> str:

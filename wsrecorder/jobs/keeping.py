@@ -9,6 +9,7 @@ from typing import Final
 
 from wsrecorder.clock import Clock
 from wsrecorder.core.retention import Limit
+from wsrecorder.core.size import show_bytes
 from wsrecorder.errors import SessionError
 from wsrecorder.jobs.prune import plan, prune
 from wsrecorder.store.place import Place
@@ -18,7 +19,6 @@ __all__ = ["keep_within", "prune_once"]
 _LOG: Final = logging.getLogger("wsrecorder.record")
 
 _EVERY_NS: Final = 600_000_000_000
-_MIB: Final = 1 << 20
 
 
 async def keep_within(library: Place, names: Collection[str], limit: Limit, clock: Clock) -> None:
@@ -53,5 +53,5 @@ def prune_once(library: Place, names: Collection[str], limit: Limit, now_ns: int
     for error in done.errors:
         _LOG.warning("an old session stays: %s", error.message)
     if done.removed:
-        _LOG.info("removed %s, %.1f MiB", ", ".join(done.removed), done.freed_bytes / _MIB)
+        _LOG.info("removed %s, %s", ", ".join(done.removed), show_bytes(done.freed_bytes))
     return done.removed

@@ -11,7 +11,7 @@ from typing import Final
 from wsrecorder.analysis.session import State, open_session
 from wsrecorder.core.event import to_epoch_ns
 from wsrecorder.core.retention import Holding, Limit, Verdict, judge
-from wsrecorder.errors import SessionError
+from wsrecorder.errors import SessionError, SessionNotFound
 from wsrecorder.store.library import Library, open_store
 from wsrecorder.store.notes import notes_path
 from wsrecorder.store.place import ObjectPath, Place, label
@@ -47,11 +47,16 @@ def plan(library: Place, limit: Limit, now_ns: int, names: Collection[str] | Non
         library: Folder of sessions.
         limit: What it may hold.
         now_ns: UTC ns since the epoch.
-        names: Only sessions of these names are looked at, and none that cannot be read; None is all of the library.
+        names: Only sessions of these names are looked at, and none that cannot be read; None is all of the library,
+            which then must be there.
 
     Raises:
-        StorageError: The library cannot be read.
+        SessionNotFound: There is no such library.
+        StorageError: It cannot be read.
     """
+    # In object storage there are no folders that could be missing.
+    if names is None and isinstance(library, Path) and not library.exists():
+        raise SessionNotFound(f"there is no library {library}", hint="name the folder of the sessions with --library")
     paths = [path for path in Library(library).paths() if names is None or _name_of(path) in names]
     return judge([_holding(path) for path in paths], limit, now_ns)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from wsrecorder.clock import Clock
+from wsrecorder.core.size import show_bytes
 from wsrecorder.errors import StorageError
 from wsrecorder.store import disk
 
@@ -17,7 +18,6 @@ __all__ = ["refuse_full_disk", "until_low"]
 _LOG: Final = logging.getLogger("wsrecorder.record")
 
 _EVERY_NS: Final = 100_000_000
-_MIB: Final = 1 << 20
 
 
 def refuse_full_disk(path: Path, min_free_bytes: int) -> None:
@@ -27,7 +27,9 @@ def refuse_full_disk(path: Path, min_free_bytes: int) -> None:
         StorageError: There is less left than must be.
     """
     if min_free_bytes and (free_bytes := disk.free_bytes(path)) < min_free_bytes:
-        raise _too_little(path, free_bytes, min_free_bytes, "nothing was recorded")
+        place = disk.nearest(path)
+        where = _disk_of(path) if place == path else f"there is no {path} yet, and {_disk_of(place)}"
+        raise _too_little(where, free_bytes, min_free_bytes, "nothing was recorded")
 
 
 async def until_low(
@@ -53,19 +55,23 @@ async def until_low(
         except StorageError:
             left_bytes = 1 << 62  # whoever writes will hear what is wrong with the disk
         if left_bytes < min_free_bytes:
-            return _too_little(path, left_bytes, min_free_bytes, outcome)
+            return _too_little(_disk_of(path), left_bytes, min_free_bytes, outcome)
         is_near = left_bytes < 2 * min_free_bytes
         if is_near and not has_warned:
             _LOG.warning(
-                "the disk of %s has %.1f MiB free; at %.1f MiB the recording ends",
-                path, left_bytes / _MIB, min_free_bytes / _MIB,
+                "%s has %s free; at %s the recording ends",
+                _disk_of(path), show_bytes(left_bytes), show_bytes(min_free_bytes),
             )  # fmt: skip
         has_warned = is_near
         await clock.sleep_until(clock.now_ns() + _EVERY_NS)
 
 
-def _too_little(path: Path, left_bytes: int, min_free_bytes: int, outcome: str) -> StorageError:
+def _disk_of(path: Path) -> str:
+    return f"the disk of {path}"
+
+
+def _too_little(where: str, left_bytes: int, min_free_bytes: int, outcome: str) -> StorageError:
     return StorageError(
-        f"the disk of {path} has {left_bytes / _MIB:.1f} MiB free, and --min-free asks for {min_free_bytes / _MIB:.1f}",
+        f"{where} has {show_bytes(left_bytes)} free, where --min-free asks for {show_bytes(min_free_bytes)}",
         hint=f'{outcome}; free some space ("wsrec prune" helps), or give a smaller --min-free',
     )

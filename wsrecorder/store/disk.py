@@ -36,6 +36,7 @@ __all__ = [
     "make_directory",
     "make_folders",
     "move_aside",
+    "nearest",
     "open_for_arrow",
     "private",
     "publish",
@@ -243,9 +244,14 @@ def free_bytes(path: Path) -> int:
     Raises:
         StorageError: The disk does not say.
     """
-    place = next((folder for folder in (path, *path.absolute().parents) if folder.exists()), path)
+    place = nearest(path)
     with storage_errors(place):
         return shutil.disk_usage(place).free
+
+
+def nearest(path: Path) -> Path:
+    """Return a path if it is there, else the nearest folder above that is."""
+    return next((folder for folder in (path, *path.absolute().parents) if folder.exists()), path)
 
 
 def sync(file: IO[bytes]) -> None:
