@@ -407,7 +407,7 @@ async def test_a_playback_that_breaks_ends_for_its_client_alone(
         closed = [await listener.closed() for listener in listeners]
         assert [each.code for each in closed] == [1000, 1011, 1000]
         assert [ats(listener.payloads) for listener in listeners] == [list(range(100)), [], list(range(100))]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await running.finished.wait()
     assert (running.error, running.mishaps.counts) == (None, {"playback": 1})
     assert "client 2 is played no further, others go on" in logged()[0]
@@ -567,7 +567,7 @@ async def test_a_simulation_loses_one_client_and_ends_when_it_cannot_go_on(monke
         await first.wait_closed()
         assert first.close_code == 1011
         monkeypatch.setattr(Simulator, "_push", broken_for(Simulator._push, lambda *_: True))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await running
     assert mishaps.counts == {"simulation": 2}
 

@@ -81,7 +81,7 @@ class Follower:
 
     async def next(self) -> dict[str, Any]:
         """Return the next state."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not (line := await self._reader.readline()).startswith(b"data: "):
                 if not line:
                     raise EOFError("the stream has ended")
@@ -90,7 +90,7 @@ class Follower:
 
     async def ended(self) -> bool:
         """Return once nothing more can come, and whether that was said: a stream that is cut has no last chunk."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             return (await self._reader.read()).endswith(b"0\r\n\r\n")
 
     def leave(self) -> None:

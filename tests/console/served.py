@@ -36,7 +36,7 @@ class Client:
 
     def close_code(self) -> int:
         """Wait until the connection is closed and return the code."""
-        return self._listening.result(timeout=10)
+        return self._listening.result(timeout=30)
 
 
 class Served:
@@ -68,7 +68,7 @@ class Served:
         if self._replay is not None:
             self._run(lambda: self.replay.__aexit__(None, None, None))
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=30)
         self._loop.close()
 
     async def _begin(self) -> None:

@@ -72,7 +72,7 @@ class Talker:
 
     async def hears(self, count: int) -> list[str]:
         """Return what so many messages say."""
-        found = [await asyncio.wait_for(self.connection.recv(), 10) for _ in range(count)]
+        found = [await asyncio.wait_for(self.connection.recv(), 30) for _ in range(count)]
         self.heard += found
         return words(found)
 
@@ -81,7 +81,7 @@ class Talker:
         found: list[str | bytes] = []
         try:
             while True:
-                found.append(await asyncio.wait_for(self.connection.recv(), 10))
+                found.append(await asyncio.wait_for(self.connection.recv(), 30))
         except ConnectionClosed:
             return found
 

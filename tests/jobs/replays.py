@@ -146,7 +146,7 @@ async def listen(url: str) -> Listener:
 
 async def until(is_so: Callable[[], bool]) -> None:
     """Return when something has come about of which sockets and threads do not tell."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not is_so():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.001)
 

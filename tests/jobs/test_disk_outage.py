@@ -82,7 +82,7 @@ class Scene:
 
 @pytest.fixture
 async def patience() -> AsyncIterator[None]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         yield
 
 

@@ -179,7 +179,7 @@ async def test_a_feed_that_refuses_for_a_while_is_tried_again(options: RecordOpt
         task = asyncio.create_task(
             record_feeds([to(options, simulator.url, retry=SOON)], SystemClock(), stop, recorders.extend)
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await simulator.wait_until(lambda it: it.events_sent > 20)
             simulator.refuse(503)
             await simulator.drop_clients(1012)
@@ -473,7 +473,7 @@ async def test_a_session_is_readable_while_it_records(options: RecordOptions) ->
     async with Simulator(SimulatorOptions(port=0, rate=500), SystemClock()) as simulator:
         stop = asyncio.Event()
         task = asyncio.create_task(record_feeds([to(options, simulator.url)], SystemClock(), stop))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await simulator.wait_until(lambda it: it.events_sent > 200)
             events: list[Event] = []
             while len(events) < 50:
@@ -492,7 +492,7 @@ async def test_the_panel_can_show_how_it_stands(options: RecordOptions) -> None:
         stop = asyncio.Event()
         recorders: list[FeedRecorder] = []
         task = asyncio.create_task(record_feeds([to(options, simulator.url)], SystemClock(), stop, recorders.extend))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await until(lambda: bool(recorders) and recorders[0].state.latency_ms is not None)
             state = recorders[0].state
             stop.set()
@@ -576,7 +576,7 @@ async def test_no_frame_waits_longer_for_its_sync_than_the_interval(options: Rec
         for _ in range(2):  # 99 ms, two ticks
             clock.advance(49_500_000)
             await asyncio.sleep(0.01)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await until(lambda: recorder.state.size_bytes == 1)
         stop.set()
         await running

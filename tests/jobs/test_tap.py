@@ -244,7 +244,7 @@ async def test_a_disk_that_takes_nothing_for_a_while_is_no_business_of_the_clien
 
     monkeypatch.setattr(disk, "sync", sync)
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(30),
         serving(_echo) as url,
         tapping(options(url, tmp_path)) as (job, summaries),
         connect(job.state.url) as client,

@@ -38,7 +38,7 @@ async def test_rows_sent_in_the_instant_of_thawing_take_the_held_ones_along(tmp_
     assert endpoint.payloads == []
     faults.thawed.set()
     await delivery.send(batch, 1, 2)  # before that had its turn
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await delivery.drain(asyncio.Event())
     await delivery.send(batch, 2, 3)
     assert (ats(endpoint.payloads), errors) == ([0, 1, 2], [])

@@ -413,7 +413,7 @@ async def test_a_session_that_is_not_held_is_read_as_it_is_played(chat: Store, m
         await client.say("hello")
         await client.say("bye")
         assert words(await client.rest()) == ["welcome", "hi", "news", "so long"]
-        await asyncio.wait_for(running.over.wait(), 10)
+        await asyncio.wait_for(running.over.wait(), 30)
 
 
 async def test_binary_messages_of_clients_are_matched_too(tmp_path: Path) -> None:
@@ -441,7 +441,7 @@ async def test_with_exit_it_is_over_when_the_last_client_has_gone(chat: Store) -
         async with talker(running.url) as client:
             await client.hears(1)
             assert not running.over.is_set()
-        await asyncio.wait_for(running.over.wait(), 10)
+        await asyncio.wait_for(running.over.wait(), 30)
         assert running.report().dialogues[0].remaining == 2
 
 
@@ -515,7 +515,7 @@ async def test_who_subscribes_to_one_channel_of_a_capture_gets_that_channel(capt
     async with talking(store, **asked) as running, talker(running.url) as client:
         await client.connection.send('{"type": "subscribe", "channels": ["heartbeat", "ticker"]}')
         for _ in wanted:
-            client.heard.append(await asyncio.wait_for(client.connection.recv(), 10))
+            client.heard.append(await asyncio.wait_for(client.connection.recv(), 30))
         await until(lambda: running.report().frames_sent == len(wanted))
     assert client.heard == wanted
 
@@ -529,7 +529,7 @@ async def test_a_feed_of_compressed_frames_is_played_by_a_rule(captures: Path, t
     """)
     async with talking(store, **asked) as running, talker(running.url) as client:
         await client.connection.send('{"sub":"market.BTC-USD.trade.detail","id":"1"}')
-        first = await asyncio.wait_for(client.connection.recv(), 10)
+        first = await asyncio.wait_for(client.connection.recv(), 30)
         assert isinstance(first, bytes)
         assert len(first) < 200
 

@@ -60,7 +60,7 @@ class Heard:
 
 async def until(is_so: Callable[[], bool]) -> None:
     """Return when it is so; what a socket does tells nobody, it is looked at."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not is_so():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.005)
 

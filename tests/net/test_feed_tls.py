@@ -71,7 +71,7 @@ async def first(url: str, transport: str, **options: Any) -> str:
     taking = Taking()
     link = await connect_feed(FeedOptions(url, **options), taking, transport)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             closed = asyncio.create_task(link.wait_closed())
             come = asyncio.create_task(taking.has_come.wait())
             await asyncio.wait((closed, come), return_when=asyncio.FIRST_COMPLETED)

@@ -31,14 +31,14 @@ def test_a_sync_test_is_served_its_session(project: Project) -> None:
         with connect(ws_replay.url, max_queue=None) as client:
             client.send('{"op": "subscribe"}')
             client.send(b"binary")
-            signals = [client.recv(timeout=5)]
+            signals = [client.recv(timeout=30)]
             ws_replay.wait_finished()
             first, second = ws_replay.wait_received(2)
             assert (first.json, first.text, second.text) == ({"op": "subscribe"}, '{"op": "subscribe"}', None)
             assert ws_replay.wait_received(lambda frame: frame.text is None).payload == b"binary"
             assert len(ws_replay.received) == 2
             while len(signals) < ws_replay.state.frames_sent:
-                signals.append(client.recv(timeout=5))
+                signals.append(client.recv(timeout=30))
         assert set(types(signals)) == {"SIGNAL"}
         assert ws_replay.report.speed is None  # max
         ws_replay.wait_clients(0)
@@ -132,7 +132,7 @@ def test_paths_are_those_of_the_file_or_of_the_root(project: Project) -> None:
         "from websockets.sync.client import connect\n"
         "def heard(url, count):\n"
         "    with connect(url, max_queue=None) as client:\n"
-        "        return [client.recv(timeout=5) for _ in range(count)]\n"
+        "        return [client.recv(timeout=30) for _ in range(count)]\n"
         "@pytest.mark.wsrec('near.jsonl')\n"
         "def test_near(ws_replay):\n"
         "    assert heard(ws_replay.url, 3) == ['a', 'b', 'c']\n"
@@ -215,7 +215,7 @@ def test_a_dialogue_that_is_not_kept_fails_the_test(project: Project) -> None:
         def says(url, text):
             with connect(url) as client:
                 client.send(text)
-                return client.recv(timeout=5)
+                return client.recv(timeout=30)
 
         def test_right(ws_replay):
             assert says(ws_replay.url, '{"channel": "ticker", "op": "subscribe"}') == '{"ticker": 1}'
