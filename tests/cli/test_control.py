@@ -18,6 +18,7 @@ from wsrecorder.clock import SystemClock
 from wsrecorder.errors import UsageError
 from wsrecorder.jobs.replay import Replay
 from wsrecorder.jobs.replay_options import ReplayOptions
+from wsrecorder.net.access import Access
 
 SECOND_NS = 1_000_000_000
 
@@ -110,9 +111,43 @@ async def test_a_token_is_brought_along(tmp_path: Path, capsys: pytest.CaptureFi
         assert (await control("state", "--token", "a-token-of-tests"))[0] == 0
 
 
-async def test_the_address_that_was_printed_will_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_token_comes_from_a_file_or_the_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access = Access(tokens=("a-token-of-the-endpoint",))
+    tokens = tmp_path / "tokens"
+    tokens.write_text("a-token-of-the-endpoint\nanother-token\n")  # as --auth-token-file takes it
+    async with replayed(tmp_path, capsys, access=access) as control:
+        assert (await control("state", "--token-file", str(tokens)))[0] == 0
+        code, _, said = await control("state", "--token-file", str(tokens), "--token", "another-token")
+        assert (code, "--token and --token-file were both given" in said) == (2, True)
+        for variable in ("WSREC_CONTROL_TOKEN", "WSREC_CONSOLE_TOKEN"):
+            with monkeypatch.context() as set:
+                set.setenv(variable, "a-token-of-the-endpoint")
+                assert (await control("state"))[0] == 0
+                set.setenv(variable, "guessed-wrongly")
+                code, _, said = await control("state")
+                assert (code, "the token was not accepted" in said) == (2, True)
+                assert (await control("state", "--token-file", str(tokens)))[0] == 0, "what is given counts more"
+
+
+@pytest.mark.parametrize("token", ["with space", "with\nline", "grüße"])
+async def test_what_cannot_be_a_token_is_not_shown(
+    token: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with replayed(tmp_path, capsys) as control:
+        code, _, said = await control("state", "--token", token)
+    assert code == 2
+    assert "the token of the console cannot be one" in said
+    assert token not in said
+
+
+async def test_the_address_that_was_printed_will_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     stores = [session(tmp_path, [message(1)])]
     async with console_of(stores, token="a-token-of-tests") as asker:
+        monkeypatch.setenv("WSREC_CONSOLE_TOKEN", "of-another-console")  # the address counts more
         code = await asyncio.to_thread(main, ["control", "state", "--url", asker.console.entry_url])
         assert (code, capsys.readouterr().out.partition(" ")[0]) == (0, "session")
 

@@ -21,6 +21,7 @@ from wsrecorder.core.event import Event
 from wsrecorder.jobs.playback import Playback
 from wsrecorder.jobs.replay import Replay
 from wsrecorder.jobs.replay_options import ReplayOptions
+from wsrecorder.net.access import Access
 from wsrecorder.store.library import open_store
 
 _T = TypeVar("_T")
@@ -46,11 +47,14 @@ class Served:
         known: The events of the session.
     """
 
-    def __init__(self, session: Path, known: Sequence[Event], *, is_played: bool = True) -> None:
+    def __init__(
+        self, session: Path, known: Sequence[Event], *, is_played: bool = True, access: Access | None = None
+    ) -> None:
         self.known = known
         self.events = len(known)
         self._session = session
         self._is_played = is_played
+        self._access = access or Access()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._replay: Replay | None = None
@@ -86,7 +90,7 @@ class Served:
 
     async def _start_console(self) -> None:
         scene = Scene([self._store], replay=self._replay, library=self._session.parent, clock=SystemClock())
-        self._console = Console(scene, ConsoleOptions(port=self._port), is_awaited=True)
+        self._console = Console(scene, ConsoleOptions(port=self._port, access=self._access), is_awaited=True)
         await self._console.__aenter__()
         self.url = self._console.entry_url
         self._port = urlsplit(self.url).port or 0

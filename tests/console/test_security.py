@@ -111,7 +111,7 @@ async def test_without_the_token_nothing_is_shown(tmp_path: Path) -> None:
         assert (await asker.post("/api/notes", {"text": "x"})).status == 401
         assert (await asker.get("/api/state", {"Authorization": "Bearer wrong"})).status == 401
         assert (await asker.get("/api/state", {"Authorization": f"Basic {TOKEN}"})).status == 401
-        assert (await asker.get("/api/state", {"Cookie": "wsrec_token=wrong"})).status == 401
+        assert (await asker.get("/api/state", {"Cookie": f"wsrec_token_{asker.port}=wrong"})).status == 401
         assert (await asker.get("/api/state", token=TOKEN)).status == 401, "only the page takes it from the address"
         assert (await asker.get("/", token="wrong")).status == 401
 
@@ -119,7 +119,7 @@ async def test_without_the_token_nothing_is_shown(tmp_path: Path) -> None:
 async def test_the_token_is_taken_from_header_and_cookie(tmp_path: Path) -> None:
     async with console_of(stores(tmp_path), token=TOKEN) as asker:
         assert (await asker.get("/api/state", {"Authorization": f"Bearer {TOKEN}"})).status == 200
-        assert (await asker.get("/api/state", {"Cookie": f"other=1; wsrec_token={TOKEN}"})).status == 200
+        assert (await asker.get("/api/state", {"Cookie": f"other=1; wsrec_token_{asker.port}={TOKEN}"})).status == 200
 
 
 async def test_the_page_sets_a_cookie_that_scripts_and_other_sites_do_not_have(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ async def test_the_page_sets_a_cookie_that_scripts_and_other_sites_do_not_have(t
         reply = await asker.get("/", token=TOKEN)
     assert (reply.status, reply.headers["location"]) == (303, "/")
     cookie = reply.headers["set-cookie"]
-    assert cookie.startswith(f"wsrec_token={TOKEN};")
+    assert cookie.startswith(f"wsrec_token_{asker.port}={TOKEN};")
     assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
 
 

@@ -11,12 +11,13 @@ from wsrecorder.clock import SystemClock
 from wsrecorder.console.options import ConsoleOptions
 from wsrecorder.console.scene import Scene
 from wsrecorder.console.server import Console
+from wsrecorder.net.access import Access
 
 
 async def test_a_console_serves_over_tls(tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)
     scene = Scene([session(tmp_path, [message(0.1)])], replay=None, library=tmp_path, clock=SystemClock()).load()
-    options = ConsoleOptions(port=0, token="a-token-of-tests", certificate=certificate)
+    options = ConsoleOptions(port=0, token="a-token-of-tests", access=Access(certificate=certificate))
 
     def ask(port: int, path: str, headers: dict[str, str]) -> tuple[int, str]:
         connection = HTTPSConnection(

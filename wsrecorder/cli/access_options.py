@@ -219,9 +219,7 @@ def access_of(
         UsageError: An origin, a size or a time cannot be read, or a limit lets nobody in.
     """
     from wsrecorder.net.access import Access
-    from wsrecorder.net.origins import Origins
 
-    Origins(origins or ())  # it looks at them
     access = Access(
         allow_origins=tuple(origins or ()),
         tokens=tokens,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from http.client import HTTPException
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
@@ -13,6 +14,10 @@ from wsrecorder.errors import EndpointError, SessionError, SessionNotFound, Usag
 
 __all__ = ["ConsoleClient"]
 
+_WITH_TOKEN: Final = (
+    "give it with --token-file, --token or WSREC_CONTROL_TOKEN: the one in the address that wsrec printed, "
+    "or one of the endpoint's"
+)
 _TIMEOUT_S: Final = 300.0  # a search through a long recording takes its time
 
 
@@ -22,18 +27,22 @@ class ConsoleClient:
     Args:
         url: Where it is, such as ``http://127.0.0.1:8001``; a ``?token=`` in it counts as the token.
         token: What it wants to be brought, or None.
+        usual_token: What to bring if there is none in either.
 
     Raises:
-        UsageError: That is no URL of HTTP.
+        UsageError: That is no URL of HTTP, or no token.
     """
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str | None = None, usual_token: str | None = None) -> None:
         parts = _split(url if "://" in url else f"http://{url}")
         if parts is None:
             raise UsageError(f"{url} is not the address of a console", hint="write it as http://127.0.0.1:8001")
         self._url = f"{parts.scheme}://{parts.netloc}"
         if token is None and parts.query.startswith("token="):
             token = parts.query.removeprefix("token=")
+        token = usual_token if token is None else token
+        if token is not None and not re.fullmatch(r"[!-~]+", token):
+            raise UsageError("the token of the console cannot be one", hint="it has no spaces, and ASCII alone")
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._opener = build_opener(ProxyHandler({}))  # what is on this machine is not asked by way of another
 
@@ -88,7 +97,7 @@ def _refused(status: int, body: bytes) -> WsrecError:
         return EndpointError(f"what answers is not a console: HTTP status {status}", hint="name the console with --url")
     match status:
         case 401:
-            return UsageError(message, hint="give it with --token or WSREC_CONTROL_TOKEN; wsrec printed it")
+            return UsageError(message, hint=_WITH_TOKEN)
         case 404 if "not here" not in message:
             return SessionNotFound(message, hint=hint)
         case 503:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from wsrecorder.cli.app import app
+from wsrecorder.cli.console_options import TOKEN_VARIABLE, tokens_given
 from wsrecorder.cli.control_verbs import VERBS, Asked, call_for
 from wsrecorder.cli.options import Json
 from wsrecorder.cli.output import (
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from wsrecorder.cli.console_client import ConsoleClient
 
 __all__ = ["control"]
+
+_VARIABLE: Final = "WSREC_CONTROL_TOKEN"
+"""What sets ``--token``, as the name of every option does."""
 
 _HELP: Final = """Drive a running replay: pause, seek, step, change speed, loop, inject faults, note something.
 
@@ -60,8 +66,11 @@ def control(
         str, typer.Option(envvar="WSREC_CONTROL_URL", help="Where the console of the replay is.")
     ] = "http://127.0.0.1:8001",
     token: Annotated[
-        str | None, typer.Option(envvar="WSREC_CONTROL_TOKEN", help="What the console wants to be brought.")
+        str | None,
+        typer.Option(help=f"Token of the console or of its endpoint. [env var: {_VARIABLE}, or {TOKEN_VARIABLE}]"),
     ] = None,
+    token_file: Annotated[Path | None, typer.Option(metavar="FILE", help="File with that token; the first of it.")]
+    = None,
     as_json: Json = False,
 ) -> int:  # fmt: skip
     """Ask the console of a running replay; `_HELP` is what users read."""
@@ -75,7 +84,11 @@ def control(
         places={name: place for name, place in places.items() if place is not None},
         at=at,
     )
-    _control(ConsoleClient(url, token), asked, as_json=as_json)
+    if token_file is not None and token == os.environ.get(_VARIABLE):
+        token = None  # what is given counts more than what stands in the environment
+    given = tokens_given(token, token_file, option="--token")
+    usual = os.environ.get(TOKEN_VARIABLE) or None
+    _control(ConsoleClient(url, given[0] if given else None, usual), asked, as_json=as_json)
     return 0
 
 

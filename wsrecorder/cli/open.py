@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsrecorder.cli.access_options import Cert, Key, certificate_of
+from wsrecorder.cli import access_options
 from wsrecorder.cli.app import app
-from wsrecorder.cli.console_options import ConsoleHost, ConsolePort, ConsoleToken, check_installed, console_options
+from wsrecorder.cli.console_options import (
+    ConsoleHost,
+    ConsolePort,
+    ConsoleToken,
+    ConsoleTokenFile,
+    check_installed,
+    console_options,
+)
 from wsrecorder.cli.operating import tell_mishaps
 from wsrecorder.cli.options import LibraryOption
 from wsrecorder.cli.output import log_to_stderr, say
@@ -22,6 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = ["open_session_page"]
 
+_AllowOrigin = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-origin", metavar="ORIGIN", rich_help_panel="Who may connect",
+        help="Web page that may ask the HTTP interface beside our own, as in https://desk.example.com. Repeatable.",
+    ),
+]  # fmt: skip
 _Browser = Annotated[bool, typer.Option("--browser", help="Have the browser show it, too.")]
 
 
@@ -32,8 +46,18 @@ def open_session_page(
     console_host: ConsoleHost = "127.0.0.1",
     console_port: ConsolePort = None,
     console_token: ConsoleToken = None,
-    cert: Cert = None,
-    key: Key = None,
+    console_token_file: ConsoleTokenFile = None,
+    allow_origin: _AllowOrigin = None,
+    auth_token: access_options.AuthToken = None,
+    auth_token_env: access_options.AuthTokenEnv = None,
+    auth_token_file: access_options.AuthTokenFile = None,
+    jwt_secret_env: access_options.JwtSecretEnv = None,
+    jwt_secret_file: access_options.JwtSecretFile = None,
+    jwt_key: access_options.JwtKeyFile = None,
+    jwt_audience: access_options.JwtAudience = None,
+    jwt_issuer: access_options.JwtIssuer = None,
+    cert: access_options.Cert = None,
+    key: access_options.Key = None,
     browser: _Browser = False,
 ) -> int:
     """Look at a session on a page in the browser, without playing it; one that is still recording is followed.
@@ -45,9 +69,16 @@ def open_session_page(
     from wsrecorder.clock import SystemClock
     from wsrecorder.console.scene import Scene
     from wsrecorder.console.server import Console
+    from wsrecorder.net.access import Access
 
     check_installed()
-    options = console_options(console_host, console_port, console_token, certificate_of(cert, key))
+    access = Access(
+        allow_origins=tuple(allow_origin or ()),
+        tokens=access_options.tokens_of(auth_token, auth_token_env, auth_token_file),
+        jwt=access_options.jwt_rules_of(jwt_secret_env, jwt_secret_file, jwt_key, jwt_audience, jwt_issuer),
+        certificate=access_options.certificate_of(cert, key),
+    )
+    options = console_options(console_host, console_port, console_token, console_token_file, access)
     scene = Scene([find_session(session, library).store], replay=None, library=library, clock=SystemClock()).load()
     log_to_stderr(quiet=True)
     serving = _serving(lambda: Console(scene, options, is_awaited=True), scene.facts[0].id, browser=browser)

@@ -165,6 +165,7 @@ def replay(
     console_host: console_options.ConsoleHost = console_options.DEFAULT_HOST,
     console_port: console_options.ConsolePort = None,
     console_token: console_options.ConsoleToken = None,
+    console_token_file: console_options.ConsoleTokenFile = None,
     metrics: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
     log_format: LogFormatOption = LogFormat.TEXT,
@@ -215,12 +216,12 @@ def replay(
     talk = two_way_options(two_way, match, match_timeout, conn, rules)
     served = metrics_options("replay", metrics, metrics_host, quiet=quiet)
     console = console and not is_stream
+    wanted = console_host, console_port, console_token, console_token_file
     if talk is not None or not console:
-        console_options.refuse_console(console_host, console_port, console_token)
+        console_options.refuse_console(*wanted)
     if talk is not None:
         return replay_two_way(stores, options, talk, served, log_format, quiet=quiet, as_json=as_json)
-    wanted = console_host, console_port, console_token
-    shown = console_options.console_options(*wanted, access.certificate) if console else None
+    shown = console_options.console_options(*wanted, access) if console else None
     beside = partial(console_beside, stores, shown, library)
     on_terminal = begin_log(log_format, quiet=quiet)
     return _replay(stores, options, beside, served, match=_checked(match), on_terminal=on_terminal, as_json=as_json)

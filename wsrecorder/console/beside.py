@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -26,7 +27,7 @@ class ReplayWithConsole(Replay):
         stores: The sessions, merged by time.
         options: How to replay.
         clock: Where the time comes from.
-        console: How the console serves.
+        console: How the console serves; who may connect to the replay may use it.
         library: The folder of sessions, which the console lists.
 
     Raises:
@@ -39,7 +40,7 @@ class ReplayWithConsole(Replay):
         if not is_installed():
             raise WsrecError("the console needs what the extra 'console' brings", hint=INSTALL_HINT)
         super().__init__(stores, options, clock)
-        self._console_options = console
+        self._console_options = replace(console, access=options.access)
         self._library = library
         self._console: Console | None = None
 

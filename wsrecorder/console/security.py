@@ -5,21 +5,28 @@ A console listens where every page that a browser shows can send requests to. Wh
 - ``Host`` must name us: a foreign name that was made to point here (DNS rebinding) does not pass;
 - ``Origin``, and what else browsers say of where a request comes from, must be our own page;
 - what changes something must come as JSON, which no form of another page can send unasked;
-- on any other address than loopback, a token.
+- on any other address than loopback, and beside an endpoint that asks for one, a token.
+
+Tokens are judged by the gate of the endpoint. Pages that its ``--allow-origin`` names may use the console too, as CORS
+has it; patterns that any page fits count only where a token is asked for. The cookie is our own page's alone.
 """
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
+
+from wsrecorder.net.access import Access
+from wsrecorder.net.auth import BEARER, CHALLENGE, Gate, Refusal
+from wsrecorder.net.origins import Origins
 
 __all__ = ["Guard", "Hosts"]
 
@@ -33,6 +40,9 @@ _App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
 _PORTS: Final = {"http": 80, "https": 443}
 _COOKIE: Final = "wsrec_token"
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
+"""What goes into a cookie as it is, line ends do not (RFC 6750, section 2.1)."""
+_ANY_PAGE: Final = ("*", "null")
 _MOST_BODY_BYTES: Final = 64 << 10
 
 # Plotly styles what it draws; nothing else may be inline, and nothing comes from elsewhere.
@@ -96,14 +106,19 @@ class Guard:
     Args:
         app: The application.
         hosts: By which names it may be addressed.
-        token: What a request must bring, as ``Authorization: Bearer`` or as a cookie, which ``/?token=`` sets;
-            None asks for none.
+        access: Which tokens are good, as ``Authorization: Bearer`` or as a cookie, which ``/?token=`` sets; and which
+            pages may ask beside our own.
     """
 
-    def __init__(self, app: _App, hosts: Hosts, token: str | None) -> None:
+    def __init__(self, app: _App, hosts: Hosts, access: Access) -> None:
         self._app = app
         self._hosts = hosts
-        self._token = None if token is None else token.encode()
+        self._gate = Gate(access)
+        self._asks_for_token = access.asks_for_token
+        named = [each for each in access.allow_origins if self._asks_for_token or each not in _ANY_PAGE]
+        self._others = Origins(named) if named else None
+        # Browsers keep cookies by host and not by port: each console of a machine has its own.
+        self._cookie = f"{_COOKIE}_{hosts.port}"
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         """Answer one request."""
@@ -111,6 +126,10 @@ class Guard:
             return
         is_api = scope["path"].startswith("/api/")
         has_begun = False
+        page = self._other_page(scope)
+        shared = (
+            () if page is None else ((b"access-control-allow-origin", page.encode("latin-1")), (b"vary", b"Origin"))
+        )
 
         async def guarded(message: _Message) -> None:
             nonlocal has_begun
@@ -118,12 +137,12 @@ class Guard:
                 has_begun = True
                 own = {name.lower() for name, _ in message.get("headers", ())}
                 cache = (b"cache-control", b"no-store" if is_api else b"no-cache")
-                added = [header for header in (*_HEADERS, cache) if header[0] not in own]
+                added = [header for header in (*_HEADERS, cache, *shared) if header[0] not in own]
                 message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
         try:
-            answer = self._refusal(scope) or self._entry(scope)
+            answer = self._refusal(scope, page) or self._entry(scope)
             if answer is not None:
                 await answer.send(guarded)
             elif scope["method"] == "POST":
@@ -135,26 +154,33 @@ class Guard:
             if not has_begun:
                 await _FAILED.send(guarded)
 
-    def _refusal(self, scope: _Scope) -> _Answer | None:
+    def _other_page(self, scope: _Scope) -> str | None:
+        """Return the origin of another site's page that may use the console; None if it is none."""
+        origin = _headers(scope).get("origin")
+        if origin is None or self._others is None or self._is_ours(origin) or not self._others.include(origin):
+            return None
+        return origin
+
+    def _refusal(self, scope: _Scope, page: str | None) -> _Answer | None:
         headers = _headers(scope)
         if not self._hosts.include(headers.get("host", "")):
             return _refused(
                 403, f"this console is not at {headers.get('host', 'a host without a name')}", self._where()
             )
         origin = headers.get("origin")
-        if origin is not None and not self._is_ours(origin):
+        if origin is not None and page is None and not self._is_ours(origin):
             return _refused(403, f"a page of {origin} may not use this console", self._where())
+        if page is not None and scope["method"] == "OPTIONS":
+            return _PREFLIGHT  # it brings no token: it asks whether it may
         is_page = scope["method"] == "GET" and not scope["path"].startswith(
             "/api/"
         )  # a link from elsewhere may lead here
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not is_page:
+        is_elsewhere = page is None and headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        if is_elsewhere and not is_page:
             return _refused(403, "another site's page may not use this console", self._where())
-        if self._token is not None and not self._is_known(scope, headers):
-            return _refused(
-                401,
-                "this console asks for its token",
-                "open the address that wsrec printed, or send the header Authorization: Bearer TOKEN",
-            )
+        verdict = self._gate.judge_tokens(self._offers(scope, headers, page))
+        if isinstance(verdict, Refusal):
+            return _refused(verdict.status, verdict.reason, _WITH_TOKEN, _CHALLENGE)
         return None
 
     def _where(self) -> str:
@@ -164,26 +190,26 @@ class Guard:
         scheme, _, authority = origin.partition("://")
         return scheme == self._hosts.scheme and self._hosts.include(authority)
 
-    def _is_known(self, scope: _Scope, headers: dict[str, str]) -> bool:
+    def _offers(self, scope: _Scope, headers: dict[str, str], page: str | None) -> Iterator[tuple[str, str]]:
+        """Yield what may be a token, each after where it was."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        offered = [given.strip()] if scheme.lower() == "bearer" else []
-        offered += _cookie(headers.get("cookie", ""))
+        if scheme.lower() == BEARER and given.strip():
+            yield "header", given.strip()
         if scope["path"] == "/":
-            offered += _query_token(scope)
-        return any(self._matches(each) for each in offered)
-
-    def _matches(self, offered: str) -> bool:
-        assert self._token is not None
-        return hmac.compare_digest(offered.encode(), self._token)
+            yield from (("query", token) for token in _query_tokens(scope))
+        if page is None:
+            yield from (("cookie", token) for token in _cookie(headers.get("cookie", ""), self._cookie))
 
     def _entry(self, scope: _Scope) -> _Answer | None:
         """Return what sets the cookie and takes the token out of the address bar, for who comes with one."""
-        if self._token is None or scope["path"] != "/" or not any(map(self._matches, _query_token(scope))):
+        if not self._asks_for_token or scope["path"] != "/":
             return None
-        cookie = f"{_COOKIE}={self._token.decode()}; Path=/; HttpOnly; SameSite=Strict" + (
-            "; Secure" if self._hosts.scheme == "https" else ""
-        )
-        return _Answer(303, b"", ((b"location", b"/"), (b"set-cookie", cookie.encode())))
+        for token in _query_tokens(scope):
+            if not isinstance(self._gate.judge_tokens([("query", token)]), Refusal):
+                secure = "; Secure" if self._hosts.scheme == "https" else ""
+                cookie = f"{self._cookie}={token}; Path=/; HttpOnly; SameSite=Strict{secure}"
+                return _Answer(303, b"", ((b"location", b"/"), (b"set-cookie", cookie.encode())))
+        return None
 
     async def _pass_on_post(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         kind = _headers(scope).get("content-type", "").partition(";")[0].strip().lower()
@@ -218,12 +244,24 @@ class _Answer:
         await send({"type": "http.response.body", "body": self.body})
 
 
-def _refused(status: int, message: str, hint: str) -> _Answer:
-    return _Answer(
-        status, msgspec.json.encode({"message": message, "hint": hint}), ((b"content-type", b"application/json"),)
-    )
+def _refused(status: int, message: str, hint: str, *headers: tuple[bytes, bytes]) -> _Answer:
+    body = msgspec.json.encode({"message": message, "hint": hint})
+    return _Answer(status, body, ((b"content-type", b"application/json"), *headers))
 
 
+_WITH_TOKEN: Final = (
+    "open the address that wsrec printed, or /?token=TOKEN, or send the header Authorization: Bearer TOKEN; "
+    "a token of the endpoint's will do"
+)
+_CHALLENGE: Final = (b"www-authenticate", CHALLENGE.encode())
+_PREFLIGHT: Final = _Answer(
+    204,
+    b"",
+    (
+        (b"access-control-allow-methods", b"GET, POST"),
+        (b"access-control-allow-headers", b"authorization, content-type"),
+    ),
+)
 _FAILED: Final = _refused(500, "the console failed at this", "the log says how; please report it")
 
 
@@ -250,16 +288,17 @@ def _headers(scope: _Scope) -> dict[str, str]:
     return found
 
 
-def _cookie(header: str) -> list[str]:
+def _cookie(header: str, name: str) -> list[str]:
     try:
-        found = SimpleCookie(header).get(_COOKIE)
+        found = SimpleCookie(header).get(name)
     except CookieError:
         return []
     return [] if found is None else [found.value]
 
 
-def _query_token(scope: _Scope) -> list[str]:
-    return parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
+def _query_tokens(scope: _Scope) -> list[str]:
+    found = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
+    return [token for token in found if _TOKEN.fullmatch(token)]
 
 
 def _split(authority: str, default_port: int) -> tuple[str, int | None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -40,7 +41,7 @@ class Console:
 
     Attributes:
         url: Where to look, without the token; on this machine, if it listens on all addresses.
-        token: What a request must bring, or None.
+        token: What a request must bring, a token of the endpoint's being as good; or None.
         is_elsewhere: Whether a free port was taken because the one asked for is not free.
 
     Args:
@@ -59,7 +60,7 @@ class Console:
         self.is_elsewhere = False
         self._scene = scene
         self._options = options
-        self._tls = server_context(options.certificate)
+        self._tls = server_context(options.access.certificate)
         self._called = asyncio.Event()
         self._closing = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None
@@ -149,8 +150,11 @@ class Console:
             library_log = logging.getLogger(name)  # we say what matters ourselves
             library_log.handlers[:] = [logging.NullHandler()]
             library_log.propagate = False
+        access = self._options.access
+        if self.token is not None:
+            access = replace(access, tokens=(*access.tokens, self.token))
         config = uvicorn.Config(
-            Guard(application.entry, hosts, self.token),
+            Guard(application.entry, hosts, access),
             http=http_protocol(), ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False,
             server_header=False, date_header=False, limit_concurrency=_MOST_CONNECTIONS,
             timeout_graceful_shutdown=_GRACE_S,

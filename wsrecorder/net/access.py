@@ -8,6 +8,7 @@ from typing import Final
 
 from wsrecorder.errors import UsageError
 from wsrecorder.net.jwt_keys import JwtRules
+from wsrecorder.net.origins import Origins
 from wsrecorder.net.tls import Certificate
 
 __all__ = ["Access", "is_loopback"]
@@ -31,7 +32,7 @@ class Access:
         inbound_per_s: Messages per second that a client may send, as many at once; None is any number.
 
     Raises:
-        UsageError: A limit is none.
+        UsageError: A limit is none, or an origin is no pattern.
     """
 
     allow_origins: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Access:
     inbound_per_s: int | None = None
 
     def __post_init__(self) -> None:
+        Origins(self.allow_origins)  # it looks at them
         for name, limit in (
             ("clients", self.max_clients),
             ("seconds for a handshake", self.handshake_timeout_s),

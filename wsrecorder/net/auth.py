@@ -8,7 +8,7 @@ What was a token is told to nobody behind the gate.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import unquote_plus
@@ -87,9 +87,17 @@ class Gate:
         origins = headers.get_all("Origin")
         if len(origins) > 1 or not all(map(self._origins.include, origins)):
             return Refusal(403, "pages of this origin may not connect")
+        return self.judge_tokens(_offers(headers, target))
+
+    def judge_tokens(self, offers: Iterable[tuple[str, str]]) -> Pass | Refusal:
+        """Return whether somebody passes, whatever page it comes from.
+
+        Args:
+            offers: What may be a token, each after where it was.
+        """
         if self._is_open:
             return Pass()
-        offers = list(_offers(headers, target))
+        offers = list(offers)
         if not offers:
             return Refusal(401, "a token is asked for")
         refusals = [(place, self._refusal_of(token)) for place, token in offers]
