@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import random
 import sys
 import tempfile
@@ -31,7 +32,7 @@ def main() -> int:
     """Run the parts; return 1 when a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
     parser.add_argument("--seed", type=int, action="append", help="what everything is drawn from; repeat for more runs")
-    parser.add_argument("--effort", type=float, default=1.0, help="share of the whole that is done, such as 0.05")
+    parser.add_argument("--effort", type=_effort, default=1.0, help="share of the whole that is done, such as 0.05")
     parser.add_argument("--only", action="append", choices=_PARTS, help="one part; repeatable")
     parser.add_argument("--keep", type=Path, help="folder of what was found: a part that is there is not run again")
     parser.add_argument("--write", action="store_true", help="write docs/reliability.md from what came out")
@@ -49,6 +50,14 @@ def main() -> int:
     for finding in broken:
         print(f"broken: {finding.promise}: {finding.figure}: {finding.detail}", file=sys.stderr)
     return bool(broken)
+
+
+def _effort(text: str) -> float:
+    """Return a share of the whole; each part does something, however little is asked for, so nothing is no share."""
+    share = float(text)
+    if not 0 < share < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no share of the whole: give more than 0, such as 0.05")
+    return share
 
 
 def _kept(name: str, seed: int, effort: float, folder: Path | None) -> list[Finding]:
