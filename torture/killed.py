@@ -141,24 +141,41 @@ def _judged(kept: list[Kept]) -> Iterator[Finding]:
         broken is None,
         f"{broken.case}: {broken.broken}" if broken else "",
     )
-    under_load = [entry for entry in kept if entry.case.aim in ("anywhere", "sealing") and not entry.broken]
+    yield _how_much_is_lost([entry for entry in kept if entry.case.aim in ("anywhere", "sealing") and not entry.broken])
+
+
+def _how_much_is_lost(under_load: list[Kept]) -> Finding:
+    """Judge kills under load, by what is left of the age when the machine's part is taken off."""
     folding = [entry for entry in under_load if (entry.case.form, entry.case.aim) == ("duckdb", "sealing")]
-    bounded = [entry for entry in under_load if entry not in folding] or [Kept(kept[0].case)]
-    worst = max(bounded, key=lambda entry: entry.own_ms)
-    median_ms = sorted(entry.lost_ms for entry in bounded)[len(bounded) // 2]
-    beside_ms = max((entry.own_ms for entry in folding), default=0.0)
-    is_kept = worst.own_ms <= (_INTERVAL_NS + _WRITE_NS) / 1e6
-    yield Finding(
+    bounded = [entry for entry in under_load if entry not in folding]
+    worst = max(bounded, key=lambda entry: entry.own_ms, default=None)
+    is_kept = worst is None or worst.own_ms <= (_INTERVAL_NS + _WRITE_NS) / 1e6
+    return Finding(
         "a killed recorder loses no more than one sync interval, 100 ms, and the batch being written",
-        "the same kills under load: age of the oldest frame sent and not kept, by the feed's clock; two bare syncs "
-        "of a page and what its threads waited for a processor in that time, measured beside, are taken off",
-        f"oldest {worst.own_ms:.0f} ms, median {median_ms:.0f} ms of {len(bounded)} kills; while DuckDB folds 16 MiB "
-        f"of log into its file, {beside_ms:.0f} ms",
+        "the same kills under load: age of the oldest frame sent and not kept, by the feed's clock, as measured; and "
+        "less the machine's part, which must be within the promise: two bare syncs of a page and what its threads "
+        "waited for a processor in that time, measured beside",
+        f"{_ages(bounded)}; while DuckDB folds 16 MiB of log into its file, {_ages(folding)}",
         is_kept,
         f"{worst.case}: {worst.lost_frames} frames, {worst.lost_ms:.0f} ms, delay {worst.delay_ms:.0f} ms"
-        if not is_kept
+        if worst is not None and not is_kept
         else "",
     )
+
+
+def _ages(kept: list[Kept]) -> str:
+    """Return the ages of the oldest lost frames, as measured and adjusted."""
+    if not kept:
+        return "no kill"
+    measured, own = ([entry.lost_ms for entry in kept], [entry.own_ms for entry in kept])
+    return (
+        f"{len(kept)} kills: as measured oldest {max(measured):.0f} ms, median {_median(measured):.0f} ms, "
+        f"less the machine's part oldest {max(own):.0f} ms, median {_median(own):.0f} ms"
+    )
+
+
+def _median(ages_ms: list[float]) -> float:
+    return sorted(ages_ms)[len(ages_ms) // 2]
 
 
 def _kill(case: Case, folder: Path) -> Kept:
