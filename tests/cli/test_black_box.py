@@ -92,6 +92,28 @@ async def test_a_signal_writes_what_the_ring_has_and_recording_goes_on(tmp_path:
     assert list((tmp_path / "recordings").glob(".wsrec-*")) == []
 
 
+async def test_a_recorder_without_a_black_box_ignores_the_signal_and_says_what_to_do(tmp_path: Path) -> None:
+    with NumberedFeed(pause_s=0.05) as feed:
+        async with wsrec("record", feed.url, cwd=tmp_path) as program:
+            await program.says("recording into ")
+            program.signal(signal.SIGUSR1)
+            await program.says(r"WARNING SIGUSR1 is ignored: .* with --snapshot 10m it writes the last ten minutes")
+            program.signal(signal.SIGINT)
+            code, _, errors = await program.ended()
+    assert code == 0, errors
+    assert_gapless(numbers(only_session(tmp_path)))
+
+
+async def test_a_tap_ignores_the_signal_and_says_so(tmp_path: Path) -> None:
+    async with wsrec("tap", "ws://127.0.0.1:1/ws/", "--port", "0", cwd=tmp_path) as program:
+        await program.says("connect to ")
+        program.signal(signal.SIGUSR1)
+        await program.says("WARNING SIGUSR1 is ignored: a tap records everything")
+        program.signal(signal.SIGINT)
+        code, _, errors = await program.ended()
+    assert code == 0, errors
+
+
 async def test_a_request_writes_one_and_metrics_count_it(tmp_path: Path) -> None:
     with NumberedFeed(500) as feed:
         label = f",feed={feed.url}"

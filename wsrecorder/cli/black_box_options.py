@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,6 +14,7 @@ import typer
 
 from wsrecorder.cli.options import parse_size
 from wsrecorder.cli.output import say, show_bytes, show_number
+from wsrecorder.cli.snapshot_signal import ignoring_signal, on_signal
 from wsrecorder.core.black_box import BoxLimits, Cause
 from wsrecorder.core.event import from_epoch_ns
 from wsrecorder.core.moment import format_duration, parse_duration
@@ -142,7 +141,7 @@ class SnapshotRequests:
     """What asks the black boxes of a process for snapshots: SIGUSR1, and requests on the port of ``--metrics``.
 
     Args:
-        is_wanted: Whether there are black boxes; without them nothing listens.
+        is_wanted: Whether there are black boxes; without them nothing is asked.
     """
 
     def __init__(self, *, is_wanted: bool) -> None:
@@ -158,20 +157,11 @@ class SnapshotRequests:
         """What answers a POST of each path."""
         return {"/snapshot": self._requested} if self._is_wanted else {}
 
-    @asynccontextmanager
-    async def on_signal(self) -> AsyncIterator[None]:
-        """Listen to the signal while the block runs, on an event loop."""
-        if not self._is_wanted or sys.platform == "win32":
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGUSR1, self._ask, Cause.SIGNAL, "SIGUSR1")
-        try:
-            yield
-        finally:
-            # Ignored from now on: by default it would end the process while it seals.
-            loop.remove_signal_handler(signal.SIGUSR1)
-            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    def on_signal(self) -> AbstractAsyncContextManager[None]:
+        """Listen to the signal while the block runs, on an event loop; without black boxes it is ignored."""
+        if not self._is_wanted:
+            return ignoring_signal("everything is recorded anyway; with --snapshot 10m it writes the last ten minutes")
+        return on_signal(partial(self._ask, Cause.SIGNAL, "SIGUSR1"))
 
     def _requested(self, reason: str) -> Finding:
         from wsrecorder.net.probes import Finding

@@ -28,6 +28,7 @@ from wsrecorder.cli.options import Json, LibraryOption, Quiet, parse_size
 from wsrecorder.cli.output import print_error, print_json, say, show_bytes, show_number
 from wsrecorder.cli.recording import dialect_of, limits_of, max_frame_of
 from wsrecorder.cli.refused import say_refused
+from wsrecorder.cli.snapshot_signal import ignoring_signal
 from wsrecorder.cli.spool_options import Spool, SpoolMax
 from wsrecorder.core.dialect import TS_UNITS
 from wsrecorder.jobs.mishaps import Mishaps
@@ -176,7 +177,11 @@ def _tap(options: TapJobOptions, metrics: MetricsOptions | None, mishaps: Mishap
 
     async def run(stop: asyncio.Event) -> TapSummary:
         panel = tap_panel(mishaps) if on_terminal else nullcontext()
-        async with metrics_beside(metrics, mishaps) as measure, panel as shown:
+        async with (
+            ignoring_signal("a tap records everything that goes by, and has no --snapshot"),
+            metrics_beside(metrics, mishaps) as measure,
+            panel as shown,
+        ):
 
             def on_started(job: TapJob) -> None:
                 measure(lambda: _vitals(job))
