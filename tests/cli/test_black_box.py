@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +19,10 @@ from tests.cli.test_operating import answer, metrics_url, once, samples
 from tests.numbered_feed import NumberedFeed, number_of
 from wsrecorder.analysis.session import Session, open_session
 from wsrecorder.cli.app import main
+from wsrecorder.clock import SystemClock
+from wsrecorder.core.event import Kind
 from wsrecorder.jobs.verify import verify
+from wsrecorder.net.simulator import Simulator, SimulatorOptions
 from wsrecorder.store.library import Library
 from wsrecorder.store.manifest import BlackBoxTrigger
 
@@ -158,6 +163,92 @@ async def test_a_condition_writes_one_around_its_event(tmp_path: Path) -> None:
     assert why(session).reason == "(payload->>'$.n')::int = 2000"
 
 
+async def test_what_triggers_again_is_told_by_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with NumberedFeed(500) as feed:
+        async with wsrec(
+            "record", feed.url, "--snapshot", "1h", "--post", "1h", "--metrics", "0", cwd=tmp_path
+        ) as program:
+            url = await metrics_url(program)
+            await once(url, f"wsrec_frames_total,direction=in,feed={feed.url}", 500)
+            assert (await asks(url, "first"))[0] == 202
+            assert (await asks(url, ODD))[0] == 202
+            await program.says("triggered again by a request: it looked odd")
+            program.signal(signal.SIGINT)
+            assert (await program.ended())[0] == 0
+    assert main(["info", "latest", "--library", str(tmp_path / "recordings")]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    [box] = [row for row in rows if row.startswith("black box ")]
+    assert "http first at 20" in box
+    assert " and 1 more (" in box
+    [again] = [row for row in rows if row.startswith("again ")]
+    assert again.split(maxsplit=1)[1].startswith("http it looked odd\\n2026 ERROR lost\\x1b[2J at 20")
+
+
+SHOWN = [
+    " ".join(found.split())
+    for found in re.findall(r'--trigger\s+"([^"]+)"', (Path(__file__).parents[2] / "docs/black-box.md").read_text())
+]
+REFUSED = {"type =", "payload->>'$.data.reason'"}  # on the page with what is said of them
+LOSSES: dict[str, Callable[[Simulator], Awaitable[object]]] = {
+    "cut": lambda simulator: simulator.drop_clients(),
+    "closed": lambda simulator: simulator.drop_clients(1012, "service restart"),
+    "stalled": lambda simulator: asyncio.to_thread(simulator.stall),
+}
+
+
+def test_the_page_shows_these_triggers() -> None:
+    assert {*SHOWN} - {"SQL"} - REFUSED == {
+        "type = 'KILL_SWITCH'",
+        "kind = 'close' AND detail->>'$.cause' <> 'the recording ended'",
+    }
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+async def test_the_trigger_that_the_page_shows_for_a_loss_keeps_what_preceded_it(loss: str, tmp_path: Path) -> None:
+    [expression] = {shown for shown in SHOWN if shown.startswith("kind = 'close'")}
+    options = SimulatorOptions(port=0, rate=200, seed=7, heartbeat_s=600)
+    async with (
+        Simulator(options, SystemClock()) as simulator,
+        wsrec(
+            "record", simulator.url, "--snapshot", "10m", "--trigger", expression, "--post", "0s", "--stall", "3s",
+            cwd=tmp_path,
+        ) as program,
+    ):  # fmt: skip
+        await has_ring(program)
+        await simulator.wait_until(lambda simulator: simulator.events_sent >= 100)
+        await LOSSES[loss](simulator)
+        await program.says(r"triggered by kind = 'close' AND ")
+        await program.says(r"snapshot of \d+ events")
+        program.signal(signal.SIGINT)
+        code, _, errors = await program.ended()
+    assert code == 0, errors
+    assert "wrote 1 snapshot:" in errors, "the end of the recording is no loss"
+    events = [*only_session(tmp_path).events()]
+    assert sum(event.kind is Kind.MESSAGE for event in events) >= 100
+    assert events[-1].kind is Kind.CLOSE
+    assert events[0].kind is Kind.OPEN
+
+
+async def test_the_trigger_that_the_page_shows_for_a_type_writes_one(tmp_path: Path) -> None:
+    options = SimulatorOptions(port=0, rate=200, seed=7)
+    async with (
+        Simulator(options, SystemClock()) as simulator,
+        wsrec(
+            "record", simulator.url, "--snapshot", "10m", "--trigger", "type = 'KILL_SWITCH'", "--post", "0s",
+            cwd=tmp_path,
+        ) as program,
+    ):  # fmt: skip
+        await program.says(r"triggered by type = 'KILL_SWITCH'")
+        await program.says(r"snapshot of \d+ events")
+        program.signal(signal.SIGINT)
+        code, _, errors = await program.ended()
+    assert code == 0, errors
+    for path in Library(tmp_path / "recordings").paths():
+        session = open_session(path)
+        assert session.info.types["KILL_SWITCH"] >= 1
+        assert why(session).reason == "type = 'KILL_SWITCH'"
+
+
 async def test_without_a_trigger_nothing_is_left(tmp_path: Path) -> None:
     with NumberedFeed(100) as feed:
         async with wsrec("record", feed.url, "--snapshot", "10m", cwd=tmp_path) as program:
@@ -233,6 +324,7 @@ async def test_ls_tells_of_a_killed_black_box(tmp_path: Path, capsys: pytest.Cap
         (("--snapshot", "10m", "--post", "soon"), '"soon" is not a duration'),
         (("--snapshot", "10m", "--trigger", "type ="), "Parser Error"),
         (("--snapshot", "10m", "--trigger", "no_column = 1"), "no_column"),
+        (("--snapshot", "10m", "--trigger", "'abc'"), "expected a condition that is true or false"),
         (("--snapshot", "10m", "--trigger", "true) or (true"), "Parser Error"),
         (("--snapshot", "10m", "--into", "a.duckdb"), "--snapshot and --into exclude each other"),
         (("--trigger", "type = 'A'"), "--trigger without --snapshot"),

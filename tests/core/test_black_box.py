@@ -99,6 +99,37 @@ def test_a_window_ends_by_time_alone_when_nothing_comes() -> None:
     assert here.times == [[7]]
 
 
+def test_while_nothing_comes_a_trigger_finds_all_that_came_last_unless_it_asks_for_less() -> None:
+    by_default, asked_for = ring(age_ns=10, post_ns=5), ring(age_ns=10, pre_ns=10, post_ns=5)
+    for here in (by_default, asked_for):
+        for at_ns in range(0, 50, 2):
+            here.comes(at_ns)
+        here.reach(5_000)
+        here.box.trigger(asked(5_000))
+        here.reach(5_005)
+    assert (by_default.times, asked_for.times) == ([list(range(38, 50, 2))], [[]])
+
+
+def test_after_a_silence_longer_than_its_time_a_ring_by_time_begins_anew_and_one_by_size_does_not() -> None:
+    by_time, by_size = ring(age_ns=100, post_ns=0), ring(size_bytes=MIN_SEGMENT * 20, post_ns=0)
+    for here in (by_time, by_size):
+        for at_ns in (1, 2, 3, 500):
+            here.comes(at_ns)
+            here.box.rotated()  # as it does by size
+        here.box.trigger(asked(500))
+        here.comes(501)
+    assert (by_time.times, by_size.times) == ([[500]], [[1, 2, 3, 500]])
+
+
+def test_a_trigger_at_the_loss_keeps_what_preceded_it_however_long_the_silence() -> None:
+    here = ring(age_ns=100, post_ns=30)
+    for at_ns in (1, 2, 3):
+        here.comes(at_ns)
+    here.box.trigger(asked(3))
+    here.comes(500)
+    assert here.times == [[1, 2, 3]]
+
+
 def test_all_events_of_the_last_moment_belong_to_the_window() -> None:
     here = ring(age_ns=100, post_ns=0)
     here.comes(5)
@@ -121,6 +152,17 @@ def test_triggers_within_a_window_make_it_longer() -> None:
     assert here.times == [[10, 14, 18]]
     window = here.snapshots[0][0]
     assert (window.from_ns, window.to_ns, window.triggers, window.trigger.at_ns) == (6 + 4, 19, 3, 10)
+    assert window.further == (asked(14), asked(9))
+
+
+def test_of_triggers_without_end_the_first_are_named_and_all_counted() -> None:
+    here = ring(age_ns=1_000, post_ns=0)
+    here.comes(5)
+    for _ in range(1 + 50 + 7):
+        here.box.trigger(asked(5))
+    here.comes(6)
+    [(window, _)] = here.snapshots
+    assert (window.triggers, len(window.further)) == (58, 50)
 
 
 def test_a_trigger_after_the_window_makes_one_of_its_own_that_is_whole_by_itself() -> None:

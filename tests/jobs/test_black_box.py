@@ -14,6 +14,7 @@ from wsrecorder.analysis.session import open_session
 from wsrecorder.analysis.trigger import TriggerCondition
 from wsrecorder.core.black_box import BoxLimits, Cause, Trigger
 from wsrecorder.core.event import Event
+from wsrecorder.core.moment import format_duration
 from wsrecorder.errors import StorageError
 from wsrecorder.jobs import black_box as black_box_module
 from wsrecorder.jobs.black_box import BlackBoxSink
@@ -147,6 +148,36 @@ def test_a_condition_triggers_at_its_event(tmp_path: Path) -> None:
     assert_holds(made, 100, 108)
     assert made.manifest.identity.black_box
     assert made.manifest.identity.black_box.reason == "type = 'T6' AND seq = 104"
+
+
+def test_triggers_before_the_end_are_told_of_and_named_beside_the_first(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with closed(sink(tmp_path, pre=10, post=20)) as box:
+        fill(box, 0, 50)
+        box.trigger(by_signal(49))
+        box.trigger(Trigger(Cause.HTTP, 55 * STEP_NS, "it looked odd"))
+        for _ in range(6):
+            box.trigger(by_signal(60))
+        fill(box, 50, 90)
+    [made] = box.snapshots
+    assert_holds(made, 39, 81)  # 20 after the last of them
+    why = made.manifest.identity.black_box
+    assert why is not None
+    assert (why.triggers, len(why.further)) == (8, 7)
+    first = why.further[0]
+    assert (first.cause, first.reason, first.at_ns) == ("http", "it looked odd", STARTED_NS + 55 * STEP_NS)
+    assert open_session(made.path).info.black_box == why
+    told = [record.getMessage().removeprefix(f"{IDENTITY.feed}: ") for record in caplog.records]
+    ends = f"; the snapshot ends in {format_duration(20 * STEP_NS)}"
+    assert told[:6] == [
+        f"triggered by SIGUSR1{ends}",
+        f"triggered again by a request: it looked odd{ends}",
+        *[f"triggered again by SIGUSR1{ends}"] * 4,
+    ]
+    assert len(told) == 7, "five of them; the rest is counted when it is written"
+    assert " for 8 triggers in " in told[6]
 
 
 def test_parts_follow_on_each_other_and_say_so(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wsrecorder.analysis.where import Where
+from wsrecorder.errors import UsageError
 from wsrecorder.store.schema import RecordBatch
 
 __all__ = ["TriggerCondition"]
@@ -18,12 +19,17 @@ class TriggerCondition:
         expression: Over the columns of the view ``events``, as `Where` takes it.
 
     Raises:
-        UsageError: It is no such expression, as DuckDB says.
+        UsageError: It is no such expression, as DuckDB says, or gives neither true nor false.
     """
 
     def __init__(self, expression: str) -> None:
         self.expression = expression
-        Where(expression)  # by itself first: within brackets it could close one of ours
+        given = Where(expression).result_type  # by itself first: within brackets it could close one of ours
+        if given != "BOOLEAN":
+            raise UsageError(
+                f"--trigger {expression} gives a value of type {given}, expected a condition that is true or false",
+                hint="compare it, as in \"type = 'KILL_SWITCH'\" or \"payload->>'$.data.is_halted' = 'true'\"",
+            )
         self._where = Where(f"try(CAST((\n{expression}\n) AS BOOLEAN))")
 
     def moments(self, batch: RecordBatch, session: str) -> list[int]:

@@ -40,6 +40,7 @@ class Where:
         expression: The SQL expression.
         columns: Columns of the format that it looks at.
         names_session: Whether it looks at the session's id.
+        result_type: DuckDB's type of what it gives; all but BOOLEAN is cast to that.
 
     Args:
         expression: Over the columns of the view ``events``; an event is kept where it is true, not where it is
@@ -55,7 +56,7 @@ class Where:
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute("SET lock_configuration = true")
         with _explained(_HINT):
-            self._check_single()
+            self.result_type = self._check_single()
             named = self._names()
             self.names_session = "session" in named
             # Of a filter that looks at nothing DuckDB must know how many rows there are.
@@ -118,13 +119,20 @@ class Where:
         finally:
             connection.unregister("batch")
 
-    def _check_single(self) -> None:
-        """Refuse what is not one expression over one row: lists, aggregates, windows, what ends a bracket early."""
+    def _check_single(self) -> str:
+        """Refuse what is not one expression over one row: lists, aggregates, windows, what ends a bracket early.
+
+        Returns:
+            The type of what it gives.
+        """
         self._connection.register("batch", to_table([], COLUMNS))
         rows = self._connection.sql("SELECT *, '' AS session, try_cast(text AS JSON) AS payload FROM batch")
-        rows.set_alias("events").filter(self.expression)
-        del rows
+        events = rows.set_alias("events")
+        events.filter(self.expression)
+        result_type = str(events.project(f"(\n{self.expression}\n)").types[0])
+        del rows, events
         self._connection.unregister("batch")
+        return result_type
 
     def _names(self) -> set[str]:
         """Return the columns that the expression looks at, ``text`` for ``payload``.

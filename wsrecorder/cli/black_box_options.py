@@ -36,6 +36,7 @@ __all__ = [
     "Snapshot",
     "SnapshotRequests",
     "Trigger",
+    "asked_again",
     "black_box_of",
     "keeping_of",
     "say_snapshots",
@@ -203,11 +204,20 @@ def why_written(why: BlackBoxTrigger) -> str:
         return f"its recorder was killed at or after {at}"
     words = [f"{why.cause} {why.reason}".strip(), f"at {at}"]
     if why.triggers > 1:
-        words.append(f"and {why.triggers - 1} more")
+        words.append(f"and {why.triggers - 1} more")  # see `asked_again`
     pre = "all" if why.pre_ns is None else format_duration(why.pre_ns)
     words.append(f"(--pre {pre} --post {format_duration(why.post_ns)}")
     words[-1] += f", {_seconds(why.missing_ns)} of it missing)" if why.missing_ns else ")"
     return " ".join([*words, f"part {why.part}"] if why.part > 1 else words)
+
+
+def asked_again(why: BlackBoxTrigger) -> list[str]:
+    """Return what triggered after the first trigger and before the end of ``--post``, a line each."""
+    lines = [
+        f"{each.cause} {each.reason}".strip() + f" at {from_epoch_ns(each.at_ns).isoformat()}" for each in why.further
+    ]
+    unnamed = why.triggers - 1 - len(lines)
+    return [*lines, f"and {unnamed} more"] if lines and unnamed > 0 else lines
 
 
 def snapshots_facts(snapshots: tuple[Made, ...]) -> list[dict[str, Any]]:
@@ -224,6 +234,10 @@ def snapshots_facts(snapshots: tuple[Made, ...]) -> list[dict[str, Any]]:
                 "reason": why.reason,
                 "at": from_epoch_ns(why.at_ns).isoformat(),
                 "triggers": why.triggers,
+                "further": [
+                    {"cause": each.cause, "reason": each.reason, "at": from_epoch_ns(each.at_ns).isoformat()}
+                    for each in why.further
+                ],
                 "part": why.part,
                 "missing_s": why.missing_ns / 1e9,
                 "messages": made.manifest.messages,

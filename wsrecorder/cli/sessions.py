@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from wsrecorder.cli.app import app
-from wsrecorder.cli.black_box_options import why_written
+from wsrecorder.cli.black_box_options import asked_again, why_written
 from wsrecorder.cli.event_lines import EventLines, JsonLines, PayloadLines, ReadableLines
 from wsrecorder.cli.options import Json, LibraryOption
 from wsrecorder.cli.output import print_json, print_lines, say, show_bytes, show_count, show_duration
@@ -127,6 +127,7 @@ def _facts(facts: SessionInfo) -> list[tuple[str, str]]:
         ("path", facts.path),
         *([("continues", facts.continues)] if facts.continues else []),
         *([("black box", why_written(facts.black_box))] if facts.black_box else []),
+        *(("again", line) for line in (asked_again(facts.black_box) if facts.black_box else ())),
         ("start", facts.start),
         ("end", facts.end),
         ("duration", show_duration(round(facts.duration_s * 1e9))),

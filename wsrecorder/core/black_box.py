@@ -31,6 +31,9 @@ _SEGMENTS: Final = 16
 
 _LEAST_SEGMENT_BYTES: Final = 65_536
 
+_MOST_FURTHER: Final = 50
+"""How many triggers a window names beside its first; more are only counted."""
+
 
 class Cause(StrEnum):
     """What made a black box write what it had."""
@@ -105,6 +108,7 @@ class Window:
     Attributes:
         trigger: The first that asked for it.
         triggers: How many did.
+        further: The next ones, at most 50.
         from_ns: Its first moment; may be before anything came.
         to_ns: Its last moment, included.
         part: From 1 on; a later part goes on where the one before it ends.
@@ -116,6 +120,7 @@ class Window:
     triggers: int
     from_ns: int
     to_ns: int
+    further: tuple[Trigger, ...] = ()
     part: int = 1
     numbers: tuple[int, ...] = ()
     missing_ns: int = 0
@@ -198,10 +203,16 @@ class BlackBox:
 
     def trigger(self, trigger: Trigger) -> bool:
         """Ask for a snapshot; return whether that opens a window, and not only moves the end of one."""
-        pre_ns = self.limits.age_ns if self.limits.pre_ns is None else self.limits.pre_ns
-        start = self._start()
-        oldest_ns = self._segments[start].first_ns if self._segments else trigger.at_ns
-        from_ns = oldest_ns if pre_ns is None else max(oldest_ns, trigger.at_ns - pre_ns)
+        oldest_ns, before_ns = trigger.at_ns, trigger.at_ns
+        if self._segments:
+            oldest_ns, before_ns = self._segments[self._start()].first_ns, min(before_ns, self._segments[-1].last_ns)
+        if self.limits.pre_ns is not None:
+            from_ns = max(oldest_ns, trigger.at_ns - self.limits.pre_ns)
+        elif self.limits.age_ns is not None:
+            # While nothing comes the ring forgets nothing: what led to the silence is what is asked for.
+            from_ns = max(oldest_ns, before_ns - self.limits.age_ns)
+        else:
+            from_ns = oldest_ns
         to_ns = trigger.at_ns + self.limits.post_ns
         if self._pending is None:
             window = Window(trigger=trigger, triggers=1, from_ns=from_ns, to_ns=to_ns)
@@ -211,6 +222,7 @@ class BlackBox:
         self._pending.window = replace(
             window,
             triggers=window.triggers + 1,
+            further=(*window.further, trigger) if len(window.further) < _MOST_FURTHER else window.further,
             from_ns=min(window.from_ns, from_ns) if window.part == 1 else window.from_ns,
             to_ns=max(window.to_ns, to_ns),
         )

@@ -33,6 +33,9 @@ __all__ = ["BlackBoxSink", "black_box_of", "tell_time"]
 
 _LOG: Final = logging.getLogger("wsrecorder.record")
 
+_TOLD_AGAIN: Final = 5
+"""How many triggers after the first are a line in the log each; how many there were stands in that of the snapshot."""
+
 
 class BlackBoxSink:
     """Keeps the newest events of a recording.
@@ -74,6 +77,7 @@ class BlackBoxSink:
         self._writing: Future[None] | None = None
         self._last: Made | None = None
         self._has_complained = False
+        self._again = 0
 
     @property
     def path(self) -> Path:
@@ -120,10 +124,11 @@ class BlackBoxSink:
 
     def trigger(self, trigger: Trigger) -> None:
         """Ask for a snapshot."""
-        if self._box.trigger(trigger):
+        self._again = 0 if self._box.trigger(trigger) else self._again + 1
+        if self._again <= _TOLD_AGAIN:
             _LOG.warning(
-                "%s: %s; the snapshot ends in %s", self.manifest.identity.feed, _words(trigger),
-                format_duration(self._box.limits.post_ns),
+                "%s: triggered %sby %s; the snapshot ends in %s", self.manifest.identity.feed,
+                "again " if self._again else "", _words(trigger), format_duration(self._box.limits.post_ns),
                 extra={"feed": self.manifest.identity.feed, "cause": str(trigger.cause)},
             )  # fmt: skip
         self.is_pending = self._box.is_pending
@@ -212,8 +217,9 @@ class BlackBoxSink:
         self.snapshots.append(made)
         end_ns = made.manifest.identity.started_ns + made.manifest.last_elapsed_ns
         _LOG.info(
-            "%s: snapshot of %d events until %s in %s", feed, made.manifest.events,
-            from_epoch_ns(end_ns).isoformat(timespec="seconds"), made.path,
+            "%s: snapshot of %d events until %s%s in %s", feed, made.manifest.events,
+            from_epoch_ns(end_ns).isoformat(timespec="seconds"),
+            f" for {window.triggers} triggers" if window.triggers > 1 else "", made.path,
             extra={"feed": feed, "session": made.manifest.identity.id},
         )  # fmt: skip
 
@@ -251,8 +257,8 @@ def tell_time(recording: Recording, reached_ns: int) -> None:
 def _words(trigger: Trigger) -> str:
     match trigger.cause:
         case Cause.CONDITION:
-            return f"triggered by {trigger.reason}"
+            return trigger.reason
         case Cause.HTTP:
-            return f"triggered by a request{f': {trigger.reason}' if trigger.reason else ''}"
+            return f"a request{f': {trigger.reason}' if trigger.reason else ''}"
         case _:
-            return f"triggered by {trigger.reason or trigger.cause}"
+            return trigger.reason or str(trigger.cause)

@@ -15,10 +15,11 @@ from wsrecorder.core.black_box import BoxLimits, Cause, Window
 from wsrecorder.errors import EventsLost, SegmentDamaged, SessionError
 from wsrecorder.jobs.new_session import Made, Target, make_session
 from wsrecorder.store import disk
+from wsrecorder.store.black_box_trigger import BlackBoxTrigger, FurtherTrigger
 from wsrecorder.store.journal import JournalInfo, JournalReader, check_journal
 from wsrecorder.store.library import safe_name
 from wsrecorder.store.lock import SessionLock
-from wsrecorder.store.manifest import BlackBoxTrigger, Identity
+from wsrecorder.store.manifest import Identity
 from wsrecorder.store.moving import between, moved, numbered
 from wsrecorder.store.place import Place, local
 from wsrecorder.store.ring import left_rings, remove_ring, ring_journals
@@ -59,6 +60,10 @@ def write_snapshot(
         reason=window.trigger.reason,
         at_ns=recorded.started_ns + window.trigger.at_ns,
         triggers=window.triggers,
+        further=tuple(
+            FurtherTrigger(cause=str(each.cause), reason=each.reason, at_ns=recorded.started_ns + each.at_ns)
+            for each in window.further
+        ),
         pre_ns=limits.pre_ns,
         post_ns=limits.post_ns,
         missing_ns=window.missing_ns,

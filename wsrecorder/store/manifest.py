@@ -21,11 +21,21 @@ from wsrecorder.core.dialect import ENGINE, Dialect
 from wsrecorder.core.event import Kind, from_epoch_ns
 from wsrecorder.errors import SegmentDamaged, SessionError, UsageError
 from wsrecorder.store import disk
+from wsrecorder.store.black_box_trigger import BlackBoxTrigger
 from wsrecorder.store.place import Place
 from wsrecorder.store.schema import FORMAT_VERSION, check_version
 from wsrecorder.store.segment import SegmentInfo
 
-__all__ = ["MANIFEST_NAME", "OTHER_TYPES", "BlackBoxTrigger", "Health", "Identity", "Manifest", "Origin", "Tally"]
+__all__ = [
+    "MANIFEST_NAME",
+    "OTHER_TYPES",
+    "BlackBoxTrigger",
+    "Health",
+    "Identity",
+    "Manifest",
+    "Origin",
+    "Tally",
+]
 
 MANIFEST_NAME: Final = "session.json"
 
@@ -79,31 +89,6 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     exclude: tuple[str, ...] = ()
     where: str | None = None
     paths: tuple[str, ...] = ()
-
-
-class BlackBoxTrigger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why a black box wrote a session, and which part of what came it holds.
-
-    Attributes:
-        cause: ``signal``, ``http``, ``condition``, ``disk``: too little was free, or ``crash``: its recorder was
-            killed, and its ring held this.
-        reason: The condition, the signal's name, or what was said with the request.
-        at_ns: When the first trigger came, UTC ns since the epoch; of a crash when the last event did.
-        triggers: How many triggers the session is for.
-        pre_ns: How much from before the trigger was wanted, ns; None is all there was.
-        post_ns: How much from after it, ns.
-        missing_ns: By how much the recording ended before that was over, ns.
-        part: From 1 on: triggers that did not cease made one session after the other.
-    """
-
-    cause: str
-    reason: str = ""
-    at_ns: int
-    triggers: int = 1
-    pre_ns: int | None = None
-    post_ns: int = 0
-    missing_ns: int = 0
-    part: int = 1
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
