@@ -93,11 +93,32 @@ def test_alerts_ask_for_metrics_and_labels_that_are_there() -> None:
         expression = re.findall(r"expr: (.+)", rule)[0]
         asked = set(re.findall(r"wsrec_\w+", expression))
         assert asked <= set(metrics), rule
-        if "$labels.feed" in rule:
-            assert asked
-            assert all("feed" in metrics[name] for name in asked), rule
+        assert asked or "up{" in expression, rule
+        every_label = {label for name in asked for label in metrics[name]}
+        picked = {label for inner in re.findall(r"\{(.*?)\}", expression) for label in re.findall(r"(\w+)[=!]", inner)}
+        summed = {label for inner in re.findall(r" by \((.*?)\)", expression) for label in inner.split(", ")}
+        scraped_with = {"instance", "job", "command"}
+        assert picked <= every_label | scraped_with, rule
+        assert summed <= every_label | scraped_with | {"le"}, rule
+        shown = {*re.findall(r"\$labels\.(\w+)", rule)}
+        assert all(shown <= {*metrics[name]} | scraped_with for name in asked), rule
+        if summed:
+            assert shown <= summed, rule
+        assert ("_bucket" in expression) == ("histogram_quantile" in expression), rule
         assert "severity:" in rule
         assert "summary:" in rule
+
+
+def test_a_disk_that_fills_up_is_told_before_the_log_warns_and_the_recording_ends() -> None:
+    [expression] = re.findall(r"alert: WsrecDiskFillsUp\n +expr: (.+)", ALERTS)
+    [times] = re.findall(r"^wsrec_free_bytes < (\d+) \* wsrec_min_free_bytes ", expression)
+    assert int(times) > 2  # the log warns at twice what must be free
+
+
+def test_a_gap_is_told_as_it_begins() -> None:
+    [rule] = [rule for rule in ALERTS.split("- alert: ") if rule.startswith("WsrecGapOpen\n")]
+    assert "expr: wsrec_connected == 0 or " in rule
+    assert "for:" not in rule
 
 
 def test_what_is_scraped_is_where_the_unit_serves() -> None:

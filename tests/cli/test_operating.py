@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.net.test_probes import ask
 from tests.numbered_feed import NumberedFeed
 from wsrecorder.cli import operating
 from wsrecorder.cli.app import main
+from wsrecorder.jobs.metrics import METRICS
 
 
 @pytest.mark.parametrize(("host", "is_warned_of"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)])
@@ -49,6 +51,24 @@ async def samples(url: str) -> dict[str, float]:
     return scraped(page.encode())
 
 
+def alerted(command: str) -> set[str]:
+    """Samples of a command that the example of alerts asks for; those of mishaps come with the first."""
+    alerts = (Path(__file__).parents[2] / "examples/operations/alerts.yml").read_text()
+    asked = {name for expression in re.findall(r"expr: (.+)", alerts) for name in re.findall(r"wsrec_\w+", expression)}
+    own = {metric.name for metric in METRICS if command in metric.commands and metric.name != "wsrec_mishaps_total"}
+    return {name for name in asked if name.removesuffix("_bucket") in own}
+
+
+def exported(found: dict[str, float]) -> set[str]:
+    return {name.partition(",")[0] for name in found}
+
+
+async def positive(url: str, name: str) -> None:
+    async with asyncio.timeout(30):
+        while (await samples(url)).get(name, 0) <= 0:  # noqa: ASYNC110 -- another process
+            await asyncio.sleep(0.02)
+
+
 async def once(url: str, name: str, value: float) -> dict[str, float]:
     """Return the samples once one has that value."""
     async with asyncio.timeout(30):
@@ -71,8 +91,11 @@ async def test_a_recorder_tells_what_it_recorded_and_whether_it_is_connected(tmp
             found = await once(url, f"wsrec_recorded_bytes_total{label}", size_bytes)
             assert found[f"wsrec_sync_seconds_count{label}"] >= 1
             assert found[f"wsrec_latency_seconds_count{label}"] >= 1
+            await positive(url, f"wsrec_free_bytes{label}")
+            assert alerted("record") - exported(await samples(url)) == {"wsrec_snapshots_failed_total"}
             feed.__exit__(None, None, None)  # the feed is lost
             found = await once(url, f"wsrec_connected{label}", 0)
+            assert found[f"wsrec_losses_total{label}"] == 1
             assert await answer(url, "/readyz") == (503, f"{where}: waiting to reconnect\n")
             assert await answer(url, "/healthz") == (200, "ok\n")
             program.signal(signal.SIGTERM)
@@ -92,6 +115,7 @@ async def test_a_replay_tells_what_it_sent_and_how_late(tmp_path: Path) -> None:
         assert (await samples(metrics))["wsrec_clients"] == 0
         async with connect(url):
             found = await once(metrics, "wsrec_faults_injected_total,kind=drop", 20)
+            assert alerted("replay") <= exported(found)
             assert (found["wsrec_clients"], found["wsrec_clients_served_total"]) == (1, 1)
         assert found["wsrec_clients_refused_total,reason=path"] == 0
         with pytest.raises(InvalidStatus, match="403"):
@@ -141,6 +165,8 @@ async def test_a_tap_tells_of_its_clients_and_of_both_directions(tmp_path: Path)
             assert found[f"wsrec_frames_total,direction=out,feed={upstream}"] == 5
             assert found["wsrec_clients"] == 1
             assert found["wsrec_added_seconds_count"] == 10
+            await positive(metrics, f"wsrec_free_bytes,feed={upstream}")
+            assert alerted("tap") <= exported(await samples(metrics))
         program.signal(signal.SIGTERM)
         await program.ended()
 

@@ -20,6 +20,7 @@ from wsrecorder.jobs.metrics import METRICS, Measurement, MetricKind
 from wsrecorder.jobs.metrics_page import metrics_page
 from wsrecorder.jobs.record_options import FeedState
 from wsrecorder.jobs.recording_vitals import RecordingVitals
+from wsrecorder.jobs.space import FreeSpace
 from wsrecorder.jobs.vitals import RecordVitals
 from wsrecorder.store.manifest import Health
 
@@ -28,8 +29,9 @@ FEED = "ws://feed/ws/"
 
 
 def recorder(
-    status: str = "open", error: StorageError | None = None, url: str = FEED, refusal: StorageError | None = None
-) -> FeedRecorder:
+    status: str = "open", error: StorageError | None = None, url: str = FEED, refusal: StorageError | None = None,
+    space: FreeSpace | None = None,
+) -> FeedRecorder:  # fmt: skip
     """A recorder that has taken two frames of three bytes and sent one of five, and written one."""
     counts = Recorder(Limits(), 0)
     counts.opened(0, {})
@@ -37,6 +39,8 @@ def recorder(
     counts.sent(b"hello", Opcode.TEXT, 2)
     counts.take(0)
     counts.frame(b"def", Opcode.TEXT, 3)
+    if status != "open":
+        counts.closed(4, code=1006, reason="", cause="cut")
     sink = SimpleNamespace(
         tally=SimpleNamespace(size_bytes=3), manifest=SimpleNamespace(segments=[1, 2]), size_bytes=1_000
     )
@@ -49,7 +53,8 @@ def recorder(
         latency=Distribution([2_000_000]),
         writing=Distribution([400_000] * 3),
     )
-    vitals = RecordingVitals(url, counts, cast(Any, recording), Health(paused_ms=1_500, longest_stall_ms=20))
+    health = Health(paused_ms=1_500, longest_stall_ms=20)
+    vitals = RecordingVitals(url, counts, cast(Any, recording), health, space or FreeSpace(500, 2_000))
     state = FeedState(status, 3, 3, 1_000, 5_000_000_000, None, 4, 0, {}, None)
     return cast(
         FeedRecorder, SimpleNamespace(vitals=vitals, state=state, mistake=None, reaching=SimpleNamespace(refusal=None))
@@ -98,6 +103,8 @@ def test_a_page_holds_what_was_counted() -> None:
     assert found[f"wsrec_received_bytes_total{feed}"] == 6
     assert found[f"wsrec_recorded_bytes_total{feed}"] == 3
     assert found[f"wsrec_reconnects_total{feed}"] == 4
+    assert (found[f"wsrec_free_bytes{feed}"], found[f"wsrec_min_free_bytes{feed}"]) == (2_000, 500)
+    assert found[f"wsrec_losses_total{feed}"] == 0
     assert found[f"wsrec_silence_seconds{feed}"] == 5
     assert found[f"wsrec_queue_batches{feed}"] == 2
     assert found[f"wsrec_queue_bytes{feed}"] == 300
@@ -119,6 +126,18 @@ def test_a_page_holds_what_was_counted() -> None:
 def test_a_feed_recorded_twice_has_two_series() -> None:
     found = scraped(metrics_page(RecordVitals([recorder(), recorder("waiting")]).measurements(), "record", "1"))
     assert (found[f"wsrec_connected,feed={FEED}"], found[f"wsrec_connected,feed={FEED} (2)"]) == (1, 0)
+
+
+def test_a_gap_is_seen_while_it_is_open() -> None:
+    found = scraped(metrics_page(RecordVitals([recorder("waiting")]).measurements(), "record", "1"))
+    feed = f",feed={FEED}"
+    assert (found[f"wsrec_connected{feed}"], found[f"wsrec_losses_total{feed}"]) == (0, 1)
+    assert found[f"wsrec_gaps_total{feed}"] == 0, "how long it is nobody knows yet"
+
+
+def test_a_disk_that_does_not_say_what_is_free_has_no_value() -> None:
+    found = scraped(metrics_page(RecordVitals([recorder(space=FreeSpace(500))]).measurements(), "record", "1"))
+    assert not any(name.startswith("wsrec_free_bytes") for name in found)
 
 
 def test_a_measurement_of_another_commands_metric_is_refused() -> None:

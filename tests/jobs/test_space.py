@@ -8,7 +8,7 @@ import pytest
 
 from wsrecorder.clock import VirtualClock
 from wsrecorder.errors import StorageError
-from wsrecorder.jobs.space import refuse_full_disk, until_low
+from wsrecorder.jobs.space import FreeSpace, refuse_full_disk, until_low
 
 
 class Disk:
@@ -26,7 +26,9 @@ class Disk:
 
 async def test_it_warns_once_at_twice_the_limit_and_ends_below_it(caplog: pytest.LogCaptureFixture) -> None:
     disk = Disk(3 << 20, 2 << 20, (2 << 20) - 1, 1 << 20, (1 << 20) - 1, 0)
-    error = await until_low(Path("/d"), 1 << 20, VirtualClock(), disk.free_bytes)
+    space = FreeSpace(1 << 20)
+    error = await until_low(Path("/d"), space, VirtualClock(), disk.free_bytes)
+    assert space.free_bytes == (1 << 20) - 1
     assert disk.left == [0], "exactly the limit is still enough"
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert caplog.records[0].getMessage() == "the disk of /d has 2.0 MiB free; at 1.0 MiB the recording ends"
@@ -35,14 +37,21 @@ async def test_it_warns_once_at_twice_the_limit_and_ends_below_it(caplog: pytest
 
 
 async def test_it_warns_again_after_there_was_room(caplog: pytest.LogCaptureFixture) -> None:
-    await until_low(Path("/d"), 10, VirtualClock(), Disk(15, 30, 15, 9).free_bytes)
+    await until_low(Path("/d"), FreeSpace(10), VirtualClock(), Disk(15, 30, 15, 9).free_bytes)
     assert len(caplog.records) == 2
 
 
 async def test_a_disk_that_does_not_say_ends_nothing() -> None:
-    disk = Disk(StorageError("away", hint=""), 5)
-    await until_low(Path("/d"), 10, VirtualClock(), disk.free_bytes)
+    disk, space, seen = Disk(20, StorageError("away", hint=""), 5), FreeSpace(10), []
+
+    def free_bytes(path: Path) -> int:
+        seen.append(space.free_bytes)
+        return disk.free_bytes(path)
+
+    await until_low(Path("/d"), space, VirtualClock(), free_bytes)
     assert disk.left == []
+    assert seen == [None, 20, None], "what was free a while ago is not what is"
+    assert space.free_bytes == 5
 
 
 def test_a_disk_with_too_little_left_is_not_begun_on(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from wsrecorder.jobs.reaching import Reaching
 from wsrecorder.jobs.record_options import FeedState, Outcome, RecordOptions
 from wsrecorder.jobs.recording_vitals import RecordingVitals
 from wsrecorder.jobs.session_ends import begin_recording, seal_recording
-from wsrecorder.jobs.space import until_low
+from wsrecorder.jobs.space import FreeSpace, until_low
 from wsrecorder.net.feed import connect_feed
 from wsrecorder.net.transport import Closed, Link
 from wsrecorder.store.manifest import Health
@@ -71,6 +71,7 @@ class FeedRecorder:
         self.reaching = Reaching(options, self._connect, clock, self._stop, self._mishaps, self._tell_status)
         self._paused_ns: int | None = None
         self._is_yielding = False
+        self._space = FreeSpace(options.min_free_bytes)
         self._no_space: StorageError | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -250,14 +251,11 @@ class FeedRecorder:
             self._stop.set()
 
     async def _watch_space(self, path: Path) -> None:
-        """End the recording before the disk is full."""
-        if self.options.min_free_bytes:
-            done = (
-                "what was recorded is sealed" if self.options.black_box is None else "what the ring held is a snapshot"
-            )
-            self._no_space = await until_low(path, self.options.min_free_bytes, self._clock, outcome=done)
-            self.snapshot(Cause.DISK, "--min-free")  # the ring goes with the recording; nothing else heeds it
-            self._stop.set()
+        """Look at the free space, and end the recording before the disk is full."""
+        done = "what was recorded is sealed" if self.options.black_box is None else "what the ring held is a snapshot"
+        self._no_space = await until_low(path, self._space, self._clock, outcome=done)
+        self.snapshot(Cause.DISK, "--min-free")  # the ring goes with the recording; nothing else heeds it
+        self._stop.set()
 
     def _flush(self) -> None:
         """Hand what was collected to the writer; hold back reading when it cannot keep up."""
@@ -341,7 +339,7 @@ class FeedRecorder:
     @property
     def vitals(self) -> RecordingVitals:
         """What a metric is made of, beside its state."""
-        return RecordingVitals(self.shown_url, self._recorder, self._recording, self._health)
+        return RecordingVitals(self.shown_url, self._recorder, self._recording, self._health, self._space)
 
     @property
     def state(self) -> FeedState:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from wsrecorder.core.recorder import Recorder
 from wsrecorder.jobs.black_box import black_box_of
 from wsrecorder.jobs.record_options import FeedState
+from wsrecorder.jobs.space import FreeSpace
 from wsrecorder.store.manifest import Health
 from wsrecorder.store.recording import Recording
 
@@ -22,12 +23,14 @@ class RecordingVitals:
         recorder: Counts what came.
         recording: Writes it; None until there is a session.
         health: How it fares.
+        space: How much is left where it goes.
     """
 
     feed: str
     recorder: Recorder
     recording: Recording | None
     health: Health
+    space: FreeSpace
 
     def state(self, status: str, now_ns: int) -> FeedState:
         """Return how the recording of a feed stands, for a panel.

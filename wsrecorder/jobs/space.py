@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +14,24 @@ from wsrecorder.core.size import show_bytes
 from wsrecorder.errors import StorageError
 from wsrecorder.store import disk
 
-__all__ = ["refuse_full_disk", "until_low"]
+__all__ = ["FreeSpace", "refuse_full_disk", "until_low"]
 
 _LOG: Final = logging.getLogger("wsrecorder.record")
 
 _EVERY_NS: Final = 100_000_000
+
+
+@dataclass(slots=True)
+class FreeSpace:
+    """How much is left where a recording goes.
+
+    Attributes:
+        least_bytes: What must stay free; 0 lets the disk fill.
+        free_bytes: What was free when it was looked at last; None before that, or where the disk does not say.
+    """
+
+    least_bytes: int = 0
+    free_bytes: int | None = None
 
 
 def refuse_full_disk(path: Path, min_free_bytes: int) -> None:
@@ -34,26 +48,26 @@ def refuse_full_disk(path: Path, min_free_bytes: int) -> None:
 
 async def until_low(
     path: Path,
-    min_free_bytes: int,
+    space: FreeSpace,
     clock: Clock,
     free_bytes: Callable[[Path], int] = disk.free_bytes,
     outcome: str = "what was recorded is sealed",
 ) -> StorageError:
-    """Return what to say once less than ``min_free_bytes`` is left; at twice that a warning is logged.
+    """Return what to say once less is left than must be; at twice that a warning is logged.
 
     Args:
         path: Something on the disk.
-        min_free_bytes: What must stay free, bytes.
+        space: What must stay free, and takes what is.
         clock: Where the time comes from.
         outcome: What becomes of what was recorded, in words.
         free_bytes: Says how much is left; called on a thread, since a disk behind a network may take its time.
     """
-    has_warned = False
+    has_warned, min_free_bytes = False, space.least_bytes
     while True:
         try:
-            left_bytes = await asyncio.to_thread(free_bytes, path)
+            space.free_bytes = left_bytes = await asyncio.to_thread(free_bytes, path)
         except StorageError:
-            left_bytes = 1 << 62  # whoever writes will hear what is wrong with the disk
+            space.free_bytes, left_bytes = None, 1 << 62  # whoever writes will hear what is wrong with the disk
         if left_bytes < min_free_bytes:
             return _too_little(_disk_of(path), left_bytes, min_free_bytes, outcome)
         is_near = left_bytes < 2 * min_free_bytes

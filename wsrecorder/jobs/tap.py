@@ -19,13 +19,14 @@ from wsrecorder.clock import Clock
 from wsrecorder.core.credentials import redact_url
 from wsrecorder.core.event import Batch, Direction
 from wsrecorder.core.tap_recorder import TapRecorder
-from wsrecorder.errors import OwnMistake, WsrecError
+from wsrecorder.errors import OwnMistake, StorageError, WsrecError
 from wsrecorder.jobs.disk_outage import DiskOutage
 from wsrecorder.jobs.endings import pass_on
 from wsrecorder.jobs.mishaps import Mishaps
 from wsrecorder.jobs.record_options import Outcome
 from wsrecorder.jobs.recording_vitals import RecordingVitals
 from wsrecorder.jobs.session_ends import begin_recording, seal_recording
+from wsrecorder.jobs.space import FreeSpace, until_low
 from wsrecorder.jobs.tap_options import TapClient, TapJobOptions, TapState, TapSummary
 from wsrecorder.net.tap import Tap
 from wsrecorder.net.tap_receiver import Opened
@@ -89,6 +90,8 @@ class TapJob:
         self._making: asyncio.Task[None] | None = None
         self._early: deque[Batch] = deque()  # taken before there was a session to write them into
         self._error: WsrecError | None = None
+        self._space = FreeSpace()
+        self._watching: asyncio.Task[StorageError] | None = None
         self._health = Health()
         self._messages = {Direction.IN: 0, Direction.OUT: 0}
         self._clients = 0
@@ -176,6 +179,9 @@ class TapJob:
             self._error = self._own_mistake(exc)
         else:
             self._outage = DiskOutage(self._recorder, self._recording, self._clock, self.shown_upstream, _LOG)
+            watching = until_low(self._recording.sink.on_disk, self._space, self._clock)
+            self._watching = asyncio.create_task(watching)
+            self._mishaps.watch(self._watching, "recorder", "nobody watches the free space any more")
         self._flush()
 
     async def _end(self) -> Outcome:
@@ -183,6 +189,8 @@ class TapJob:
         if self._making is None:
             return Outcome(None, None, None)
         await self._making
+        if self._watching is not None:
+            self._watching.cancel()
         if self._recording is None:
             return Outcome(None, None, self._error)
         with self._mishaps.contain("recorder"):
@@ -274,7 +282,7 @@ class TapJob:
     @property
     def vitals(self) -> RecordingVitals:
         """What a metric is made of, beside its state."""
-        return RecordingVitals(self.shown_upstream, self._recorder, self._recording, self._health)
+        return RecordingVitals(self.shown_upstream, self._recorder, self._recording, self._health, self._space)
 
     @property
     def state(self) -> TapState:

@@ -62,6 +62,9 @@ class RecordVitals:
             yield Measurement("wsrec_frames_total", received, (feed, "in"))
             yield Measurement("wsrec_frames_total", vitals.recorder.messages - received, (feed, "out"))
             yield Measurement("wsrec_reconnects_total", state.reconnects, (feed,))
+            lost = vitals.recorder.connections - int(vitals.recorder.is_open)  # also where it is back by now
+            yield Measurement("wsrec_losses_total", lost, (feed,))
+            yield Measurement("wsrec_min_free_bytes", vitals.space.least_bytes, (feed,))
             yield Measurement("wsrec_connected", int(state.status == "open"), (feed,))
             yield Measurement("wsrec_silence_seconds", state.silence_ns / 1e9, (feed,))
             yield from _of_recording(vitals, feed)
@@ -166,6 +169,8 @@ def _of_recording(vitals: RecordingVitals, feed: str) -> Iterator[Measurement]:
     yield Measurement("wsrec_gaps_total", vitals.recorder.gaps, labels)
     yield Measurement("wsrec_paused_seconds_total", vitals.health.paused_ms / 1e3, labels)
     yield Measurement("wsrec_longest_stall_seconds", round(vitals.health.longest_stall_ms / 1e3, 6), labels)
+    if vitals.space.free_bytes is not None:
+        yield Measurement("wsrec_free_bytes", vitals.space.free_bytes, labels)
     recording = vitals.recording
     if recording is None:
         return  # there is no session yet
