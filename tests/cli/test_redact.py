@@ -22,6 +22,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_redacted_session_verifies_and_says_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
     Path("secret").write_text("0123456789abcdef\n")
+    Path("secret").chmod(0o644)
     command = ["redact", "engine", "--path", "data.order.id", "--path", "data.typo", "--json"]
     assert main([*command, "--secret-env", "REDACTION_SECRET"]) == 0
     captured = capsys.readouterr()
@@ -30,6 +31,7 @@ def test_a_redacted_session_verifies_and_says_what_was_done(capsys: pytest.Captu
     assert "data.typo was found nowhere" in captured.err
     assert main(["verify", "engine-redacted"]) == 0
     assert main([*command, "--secret-file", "secret", "--name", "other"]) == 0
+    assert "warning: others may read secret, which holds a secret" in capsys.readouterr().err
     one, other = (wsrecorder.open(name) for name in ("engine-redacted", "other"))
     assert [event.text for event in one.events()] == [event.text for event in other.events()], (
         "one secret, one stand-in"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wsrecorder.cli.access_options import from_variable, read_secret_file
 from wsrecorder.cli.app import app
 from wsrecorder.cli.making import Into, Name, report_made, target_of
 from wsrecorder.cli.options import Json, LibraryOption
@@ -84,16 +84,10 @@ def _secret(variable: str | None, file: Path | None) -> bytes:
             hint='name a variable with --secret-env or a file with --secret-file; make one with "openssl rand -hex 32"',
         )
     if variable is not None:
-        value = os.environb.get(variable.encode(), b"")
-        if not value:
-            raise UsageError(f"the environment variable {variable} is not set", hint="export it, or use --secret-file")
+        secret = from_variable(variable)
     else:
         assert file is not None
-        try:
-            value = file.read_bytes()
-        except OSError as exc:
-            raise UsageError(f"cannot read {file}: {exc.strerror}", hint="check the name of the secret's file") from exc
-    secret = value.strip()  # an editor's last line feed is no part of it
+        secret = read_secret_file(file)
     if 0 < len(secret) < _SHORT_BYTES:
         say(f"warning: a secret of {len(secret)} bytes can be guessed; use {_SHORT_BYTES} or more")
     return secret
