@@ -97,10 +97,15 @@ async def test_a_signal_writes_what_the_ring_has_and_recording_goes_on(tmp_path:
     assert list((tmp_path / "recordings").glob(".wsrec-*")) == []
 
 
-async def test_a_recorder_without_a_black_box_ignores_the_signal_and_says_what_to_do(tmp_path: Path) -> None:
+async def test_a_recorder_without_a_black_box_ignores_what_asks_for_a_snapshot_and_says_what_to_do(
+    tmp_path: Path,
+) -> None:
     with NumberedFeed(pause_s=0.05) as feed:
-        async with wsrec("record", feed.url, cwd=tmp_path) as program:
+        async with wsrec("record", feed.url, "--metrics", "0", cwd=tmp_path) as program:
+            url = await metrics_url(program)
             await program.says("recording into ")
+            words = "everything is recorded anyway; with --snapshot 10m this writes the last ten minutes\n"
+            assert await asks(url) == (404, words)
             program.signal(signal.SIGUSR1)
             await program.says(r"WARNING SIGUSR1 is ignored: .* with --snapshot 10m it writes the last ten minutes")
             program.signal(signal.SIGINT)
@@ -134,8 +139,9 @@ async def test_a_request_writes_one_and_metrics_count_it(tmp_path: Path) -> None
             assert (await asks(url, Origin="http://evil.example"))[0] == 403
             assert (await asks(url, Referer="http://evil.example/page"))[0] == 403
             assert (await asks(url, "x" * 2_000))[0] == 413
-            assert await asks(url, path="/metrics") == (404, "there is POST /snapshot\n")
-            assert (await answer(url, "/snapshot"))[0] == 404
+            assert (await asks(url, Host="rebound.example:80"))[0] == 403
+            assert await asks(url, path="/metrics") == (405, "/metrics takes GET, not POST\n")
+            assert await answer(url, "/snapshot") == (405, "/snapshot takes POST, not GET\n")
             program.signal(signal.SIGTERM)
             code, out, errors = await program.ended()
     assert code == 0, errors

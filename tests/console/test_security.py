@@ -12,7 +12,7 @@ import pytest
 from tests.console.asked import Asker, console_of
 from tests.jobs.replays import message, session
 from wsrecorder.console.options import ConsoleOptions
-from wsrecorder.console.security import Hosts
+from wsrecorder.net.hosts import Hosts
 
 TOKEN = "a-token-of-tests"
 

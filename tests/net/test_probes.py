@@ -26,6 +26,16 @@ def ask(url: str, path: str, method: str = "GET") -> tuple[int, str, str]:
         connection.close()
 
 
+def allowed(url: str, path: str, method: str) -> str | None:
+    """Return the methods that an answer names."""
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=20)
+    try:
+        connection.request(method, path)
+        return connection.getresponse().headers["Allow"]
+    finally:
+        connection.close()
+
+
 async def test_answers_are_made_on_the_event_loop() -> None:
     made_on: list[str] = []
 
@@ -37,10 +47,35 @@ async def test_answers_are_made_on_the_event_loop() -> None:
         assert await asyncio.to_thread(ask, probes.url, "/a?x=1") == (503, "text/odd", "no\n")
         assert await asyncio.to_thread(ask, probes.url, "/a", "HEAD") == (503, "text/odd", "")
         status, _, said = await asyncio.to_thread(ask, probes.url, "/b")
-        assert (status, said) == (404, "there is /a\n")
-        status, _, _ = await asyncio.to_thread(ask, probes.url, "/a", "POST")
-        assert status == 501
+        assert (status, said) == (404, "there is GET /a\n")
     assert made_on == [threading.main_thread().name] * 2
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "X"])
+async def test_another_method_is_refused_in_words_that_say_what_there_is(method: str) -> None:
+    text = "text/plain; charset=utf-8"
+    async with Probes(
+        "127.0.0.1", 0, {"/a": lambda: Finding(b"ok\n")}, {"/act": lambda said: Finding(b"ok\n")}
+    ) as probes:
+        found = await asyncio.to_thread(ask, probes.url, "/a?x=1", method)
+        assert found == (405, text, f"/a takes GET, not {method}\n")
+        found = await asyncio.to_thread(ask, probes.url, "/b", method)
+        assert found == (404, text, "there is GET /a, POST /act\n")
+        if method != "POST":
+            found = await asyncio.to_thread(ask, probes.url, "/act", method)
+            assert found == (405, text, f"/act takes POST, not {method}\n")
+        assert await asyncio.to_thread(allowed, probes.url, "/a", method) == "GET, HEAD"
+
+
+async def test_what_is_no_request_is_refused_in_words() -> None:
+    async with Probes("127.0.0.1", 0, {"/a": lambda: Finding(b"ok\n")}) as probes:
+        reader, writer = await asyncio.open_connection(*urlsplit(probes.url).netloc.split(":"))
+        writer.write(b"GET /a HTTP/nine\r\n\r\n")
+        answer = (await reader.read()).decode()
+        writer.close()
+    assert " 400 " in answer.splitlines()[0]
+    assert "Content-Type: text/plain" in answer
+    assert "<" not in answer
 
 
 async def test_a_loop_that_is_held_up_is_an_answer_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,13 +148,20 @@ async def test_actions_are_for_programs_on_this_machine(monkeypatch: pytest.Monk
 
         assert await asked() == 202
         assert await asked(body="") == 202
-        assert await asked(path="/a") == 404
+        assert await asked(path="/a") == 405
         assert await asked(Origin="http://127.0.0.1") == 403
         assert await asked(Origin="null") == 403
         assert await asked(Referer="http://127.0.0.1/") == 403
+        assert await asked(Referer="") == 403
+        assert await asked(**{"Sec-Fetch-Site": "same-origin"}) == 403
+        port = urlsplit(probes.url).port
+        assert await asked(Host=f"localhost:{port}") == 202
+        assert await asked(Host=f"[::1]:{port}") == 202
+        for foreign in (f"evil.example:{port}", "127.0.0.1", f"127.0.0.1.evil.example:{port}", ""):
+            assert await asked(Host=foreign) == 403, "a name that was made to point here"
         assert await asked(body="x" * 1_001) == 413
         assert await asked(**{"Content-Length": "-1"}) == 413
-        assert (await asyncio.to_thread(ask, probes.url, "/act"))[0] == 404
+        assert (await asyncio.to_thread(ask, probes.url, "/act"))[0] == 405
         monkeypatch.setattr(probes_module, "_is_near", lambda address: False)
         assert await asked() == 403, "from another machine"
-    assert said[:2] == ["x", ""]
+    assert said == ["x", "", "x", "x"]

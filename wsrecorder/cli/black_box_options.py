@@ -156,7 +156,7 @@ class SnapshotRequests:
     @property
     def actions(self) -> Mapping[str, Callable[[str], Finding]]:
         """What answers a POST of each path."""
-        return {"/snapshot": self._requested} if self._is_wanted else {}
+        return {"/snapshot": self._requested}
 
     def on_signal(self) -> AbstractAsyncContextManager[None]:
         """Listen to the signal while the block runs, on an event loop; without black boxes it is ignored."""
@@ -167,6 +167,10 @@ class SnapshotRequests:
     def _requested(self, reason: str) -> Finding:
         from wsrecorder.net.probes import Finding
 
+        if not self._is_wanted:
+            return Finding(
+                b"everything is recorded anyway; with --snapshot 10m this writes the last ten minutes\n", 404
+            )
         asked = self._ask(Cause.HTTP, reason)
         status = 202 if asked else 503
         return Finding(json.dumps({"feeds": asked}).encode() + b"\n", status, "application/json")

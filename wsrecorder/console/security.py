@@ -13,10 +13,9 @@ has it; patterns that any page fits count only where a token is asked for. The c
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
@@ -26,9 +25,10 @@ import msgspec
 
 from wsrecorder.net.access import Access
 from wsrecorder.net.auth import BEARER, CHALLENGE, Gate, Refusal
+from wsrecorder.net.hosts import Hosts
 from wsrecorder.net.origins import Origins
 
-__all__ = ["Guard", "Hosts"]
+__all__ = ["Guard"]
 
 _LOG: Final = logging.getLogger("wsrecorder.console")
 
@@ -38,7 +38,6 @@ _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
 _App = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
-_PORTS: Final = {"http": 80, "https": 443}
 _COOKIE: Final = "wsrec_token"
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 """What goes into a cookie as it is, line ends do not (RFC 6750, section 2.1)."""
@@ -58,46 +57,6 @@ _HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Hosts:
-    """By which names a console may be addressed.
-
-    Attributes:
-        names: Names and addresses, in lower case; IPv6 in brackets.
-        port: Its port.
-        is_any_address: Whether any IP address will do, because it listens on all of the machine's. A page that has
-            made its own name point here still sends that name.
-        scheme: ``http`` or ``https``.
-    """
-
-    names: frozenset[str]
-    port: int
-    is_any_address: bool = False
-    scheme: str = "http"
-
-    @classmethod
-    def of(cls, host: str, port: int, own_names: Iterable[str] = (), scheme: str = "http") -> Hosts:
-        """Return the names of a console that listens on a host, an address or a name.
-
-        Args:
-            host: What it listens on.
-            port: Its port.
-            own_names: What the machine calls itself; counts if it listens on all its addresses.
-            scheme: ``http`` or ``https``.
-        """
-        bracketed = f"[{host}]" if ":" in host else host
-        is_any = host in ("0.0.0.0", "::", "")
-        names = {"127.0.0.1", "localhost", "[::1]", bracketed.lower(), *(own_names if is_any else ())}
-        return cls(frozenset(names), port, is_any, scheme)
-
-    def include(self, authority: str) -> bool:
-        """Return whether ``host:port`` means us."""
-        name, port = _split(authority.strip().lower(), _PORTS[self.scheme])
-        if port != self.port:
-            return False
-        return name in self.names or (self.is_any_address and _is_address(name))
 
 
 class Guard:
@@ -299,19 +258,3 @@ def _cookie(header: str, name: str) -> list[str]:
 def _query_tokens(scope: _Scope) -> list[str]:
     found = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
     return [token for token in found if _TOKEN.fullmatch(token)]
-
-
-def _split(authority: str, default_port: int) -> tuple[str, int | None]:
-    """Return name and port of ``name:port``; without one it is the scheme's."""
-    name, colon, port = authority.rpartition(":")
-    if not colon or "]" in port:  # no port, or the end of an IPv6 address
-        return authority, default_port
-    return name, int(port) if len(port) <= 5 and port.isascii() and port.isdigit() else None
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return False
-    return True

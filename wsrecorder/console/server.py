@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from wsrecorder.console.http import http_protocol
 from wsrecorder.console.options import ConsoleOptions
 from wsrecorder.console.scene import Scene
-from wsrecorder.console.security import Guard, Hosts
+from wsrecorder.console.security import Guard
+from wsrecorder.net.hosts import Hosts
 from wsrecorder.net.listen import PortTaken, bound, own_names
 from wsrecorder.net.tls import server_context
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from socket import AF_INET6
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from wsrecorder.errors import EndpointError
+from wsrecorder.net.hosts import Hosts
 from wsrecorder.net.listening import cannot_listen
 
 __all__ = ["Finding", "Probes"]
@@ -29,6 +31,8 @@ _LOG: Final = logging.getLogger("wsrecorder.metrics")
 _PATIENCE_S: Final = 5.0
 _LONGEST_BODY: Final = 1_000
 _TEXT: Final = "text/plain; charset=utf-8"
+_OF_A_PAGE: Final = ("Origin", "Referer", "Sec-Fetch-Site")
+"""What a browser says of where a request comes from; a program says nothing of the kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,13 @@ class Finding:
         content: Its body.
         status: HTTP status.
         content_type: What the body is.
+        allow: With 405, the methods that there are.
     """
 
     content: bytes
     status: int = 200
     content_type: str = _TEXT
+    allow: str = ""
 
 
 class Probes:
@@ -54,7 +60,7 @@ class Probes:
         port: Port to listen on; 0 takes a free one.
         answers: What answers a GET of each path; called on the event loop.
         actions: What answers a POST of each path, given its body; called on the event loop. Only programs on this
-            machine may ask for them: neither others, nor a page in a browser.
+            machine may ask for them, by a name of it: neither others, nor a page in a browser.
         on_mishap: Told, on whatever thread, of an error of ours by which one could not be answered.
 
     Raises:
@@ -118,6 +124,7 @@ class _Server(ThreadingHTTPServer):
         if ":" in host:
             self.address_family = AF_INET6
         super().__init__((host, port), _Request)
+        self.hosts = Hosts.of(host, self.server_address[1])
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # HTTPServer's own asks the name server for our name, which can take seconds
@@ -130,6 +137,7 @@ class _Request(BaseHTTPRequestHandler):
     server: _Server
     server_version = "wsrec"
     sys_version = ""
+    default_request_version = "HTTP/1.0"  # of what is no request: by 0.9 it would be answered without a status
     timeout = 10  # who connects and says nothing does not keep a thread
 
     def do_GET(self) -> None:
@@ -139,11 +147,15 @@ class _Request(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def do_POST(self) -> None:
-        if not self.server.actions:
-            self.send_error(501)
-            return
         self.close_connection = True  # a body that was not read must not pass for the next request
         self._send(self._act(), with_body=True)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what is no request, or by a method that nothing has, in words."""
+        self.close_connection = True
+        unsupported = code == HTTPStatus.NOT_IMPLEMENTED
+        words = f"{message or HTTPStatus(code).phrase}\n"
+        self._send(self._unknown() if unsupported else Finding(words.encode(), code), with_body=True)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: a probe every few seconds is no news."""
@@ -156,24 +168,35 @@ class _Request(BaseHTTPRequestHandler):
         self.send_header("Content-Type", finding.content_type)
         self.send_header("Content-Length", str(len(finding.content)))
         self.send_header("Cache-Control", "no-store")
+        if finding.allow:
+            self.send_header("Allow", finding.allow)
         self.end_headers()
         if with_body:
             self.wfile.write(finding.content)
 
     def _find(self) -> Finding:
         answer = self.server.answers.get(self.path.partition("?")[0])
-        if answer is None:
-            known = ", ".join(self.server.answers)
-            return Finding(f"there is {known}\n".encode(), 404)
-        return self._made(answer)
+        return self._unknown() if answer is None else self._made(answer)
+
+    def _unknown(self) -> Finding:
+        """Return what there is, for who asks for something else, or by another method."""
+        path, gets, posts = self.path.partition("?")[0], self.server.answers, self.server.actions
+        methods = [*(("GET", "HEAD") if path in gets else ()), *(("POST",) if path in posts else ())]
+        if methods:
+            words = f"{path} takes {methods[0]}, not {self.command}\n"
+            return Finding(words.encode(), 405, allow=", ".join(methods))
+        known = [*(f"GET {each}" for each in gets), *(f"POST {each}" for each in posts)]
+        return Finding(f"there is {', '.join(known)}\n".encode(), 404)
 
     def _act(self) -> Finding:
         action = self.server.actions.get(self.path.partition("?")[0])
         if action is None:
-            return Finding(f"there is POST {', '.join(self.server.actions)}\n".encode(), 404)
-        # A browser says where the page came from that asks; a program does not.
-        if not _is_near(self.client_address[0]) or self.headers["Origin"] or self.headers["Referer"]:
+            return self._unknown()
+        if not _is_near(self.client_address[0]) or any(name in self.headers for name in _OF_A_PAGE):
             return Finding(b"only programs on this machine may ask for this\n", 403)
+        names = self.headers.get_all("Host", [])
+        if len(names) != 1 or not self.server.hosts.include(names[0]):
+            return Finding(f"this is not at that Host: use localhost:{self.server.hosts.port}\n".encode(), 403)
         length = self.headers.get("Content-Length", "0")
         if not length.isascii() or not length.isdigit() or int(length) > _LONGEST_BODY:
             return Finding(f"a body may have {_LONGEST_BODY} bytes, and must say how many\n".encode(), 413)
