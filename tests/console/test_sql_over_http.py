@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -10,6 +13,7 @@ import pytest
 
 from tests.console.asked import Asker, Reply
 from tests.console.test_controls import replayed
+from torture.peak_memory import PeakMemory
 
 ROUTES: dict[str, Callable[[Asker, str], Awaitable[Reply]]] = {
     "/api/events": lambda asker, sql: asker.get("/api/events", where=sql),
@@ -84,3 +88,48 @@ async def test_no_other_route_takes_sql(tmp_path: Path) -> None:
             if names & (PARAMETERS_OF_SQL | {"sql", "query", "expression", "filter"}):
                 found.add(path)
     assert found == {route.partition("?")[0] for route in ROUTES}
+
+
+HOSTILE = (
+    "len(range(1000000000)) > 0",  # before any event is looked at
+    "len(range(1000000000 + {})) > 0",
+    "len(repeat('x' || {}, 1500000000)) > 0",
+)
+
+
+@pytest.fixture(scope="module")
+def bounded() -> None:
+    """Skip where the system does not hold a process to what it may take, as an expression would take it all there."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux bounds what a process holds")
+    beyond = (
+        "import mmap, resource; resource.setrlimit(resource.RLIMIT_DATA, (1 << 28, 1 << 28)); mmap.mmap(-1, 1 << 30, 2)"
+    )
+    if subprocess.run([sys.executable, "-c", beyond], stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        pytest.skip("this kernel does not count what is mapped")
+
+
+@pytest.mark.parametrize("expression", HOSTILE)
+@pytest.mark.parametrize("route", ROUTES)
+async def test_an_expression_takes_memory_within_bounds(
+    route: str, expression: str, bounded: None, tmp_path: Path
+) -> None:
+    # All that ever ended counts, and of a new process what its parent holds at its beginning.
+    who = (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)
+    most_before = max(resource.getrusage(each).ru_maxrss << 10 for each in who)
+    async with replayed(tmp_path) as (asker, replay):
+
+        async def ask(sql: str) -> Reply:
+            reply = await ROUTES[route](asker, sql)
+            while reply.status == 200 and "complete" in reply.json and not reply.json["complete"]:
+                reply = await ROUTES[route](asker, sql)  # a page does not wait for all
+            return reply
+
+        assert (await asker.get("/api/events", where="seq = 5")).status == 200  # what is needed is loaded now
+        with PeakMemory() as memory:
+            reply = await ask(expression.replace("{}", "seq"))
+        assert (reply.status, reply.json["message"]) == (400, "the expression takes more than 512 MiB of memory")
+        assert memory.growth_bytes < 256 << 20
+        assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10 < most_before + (1 << 30)
+        assert replay.playbacks[0].error is None
+        assert (await asker.get("/api/events", where="seq = 6")).json["total"] == 1, "all goes on"

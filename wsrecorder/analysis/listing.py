@@ -139,6 +139,7 @@ class Listing:
     def cancel(self) -> None:
         """Look no further; what was found stays."""
         self._is_cancelled = True
+        self._close()
 
     def page(self, first_row: int, rows: int) -> list[Row]:
         """Return rows from a place on; fewer at the end, and never more than `MOST_ROWS`.
@@ -180,6 +181,13 @@ class Listing:
             self._is_final = is_final
         except Exception as exc:  # whoever asks for a page must hear of it
             self.error = exc
+        finally:
+            if self._is_final or self._is_cancelled or self.error is not None:
+                self._close()
+
+    def _close(self) -> None:
+        if self._matches is not None:
+            self._matches.close()
 
     def _block(self, block: int, stop_row: int) -> list[Row]:
         """Return the rows of a block, as far as there are; a whole one is kept."""

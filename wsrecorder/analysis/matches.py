@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
 
+from wsrecorder.analysis.condition import condition
 from wsrecorder.store.columns import int64_view
 from wsrecorder.store.schema import RecordBatch
 from wsrecorder.store.selection import Selection
@@ -62,10 +63,7 @@ class Matches:
         self._wanted = wanted
         self._condition: Where | None = None
         if wanted.where is not None:
-            # DuckDB: a tenth of a second that only its users should pay.
-            from wsrecorder.analysis.where import Where
-
-            self._condition = Where(wanted.where)
+            self._condition = condition(wanted.where)
         self._seqs: array[int] = array("q")
         self._looking = threading.Lock()
         self._growing = threading.Lock()
@@ -82,6 +80,11 @@ class Matches:
         """Return which match is the first at or after an event; their number if none is."""
         with self._growing:
             return bisect_left(self._seqs, seq)
+
+    def close(self) -> None:
+        """Look through nothing any more; what was found stays."""
+        if self._condition is not None:
+            self._condition.close()
 
     def look_on(self, is_cancelled: Callable[[], bool] = lambda: False) -> None:
         """Look through what was not looked at yet, to the end that the session has now.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from enum import StrEnum
 from itertools import chain
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from wsrecorder.analysis.condition import condition
 from wsrecorder.core.event import Event, Kind, from_epoch_ns
 from wsrecorder.core.moment import parse_moment, resolve_window
 from wsrecorder.store import lock
@@ -24,6 +26,8 @@ from wsrecorder.store.session import ParquetStore, Store
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from wsrecorder.analysis.where import Where
 
 __all__ = ["Session", "SessionInfo", "State", "open_session"]
 
@@ -227,12 +231,10 @@ class Session:
         selection = self.select(**wanted)
         if where is None:
             return self.store.batches(selection)
-        from wsrecorder.analysis.where import Where  # DuckDB: a tenth of a second that only its users should pay
-
-        condition = Where(where)
-        session = self.store.manifest().identity.id if condition.names_session else ""
-        read = replace(selection, columns=condition.columns_read(selection.columns))
-        return condition.apply(self.store.batches(read), selection.columns, session)
+        holds = condition(where)
+        session = self.store.manifest().identity.id if holds.names_session else ""
+        read = replace(selection, columns=holds.columns_read(selection.columns))
+        return _until_closed(holds.apply(self.store.batches(read), selection.columns, session), holds)
 
     def events(self, *, where: str | None = None, **wanted: Any) -> Iterator[Event]:
         """Yield events one by one, in sequence, in bounded memory.
@@ -302,6 +304,11 @@ def open_session(reference: str | Place, *, library: str | Place | None = None) 
         SessionNotFound: None goes by that, or more than one.
     """
     return Session(Library(library_path(library)).find(str(reference)))
+
+
+def _until_closed(batches: Iterable[RecordBatch | None], holds: Where) -> Iterator[RecordBatch]:
+    with closing(holds):
+        yield from (batch for batch in batches if batch is not None)
 
 
 def _words(words: Iterable[str]) -> frozenset[str]:

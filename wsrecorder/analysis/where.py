@@ -9,8 +9,8 @@ is never copied through it, and its order stays as it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import duckdb
@@ -83,26 +83,38 @@ class Where:
             UsageError: The expression fails on an event, such as a text cast to a number.
         """
         wanted = list(columns)
-        # A cursor of its own: several threads may apply the same condition, each to its stream.
-        with self._connection.cursor() as cursor:
+        with self._masking() as mask:
             for batch in batches:
                 if batch is None:
                     yield None
                     continue
-                with _explained(_ROW_HINT):
-                    mask = self._mask(cursor, batch, self.columns, session)
-                kept = batch.filter(mask)
+                kept = batch.filter(mask(batch, session))
                 if len(kept):
                     yield kept.select(wanted)
 
     def marked(self, batches: Iterable[RecordBatch], columns: Iterable[str], session: str) -> Iterator[RecordBatch]:
         """Yield each batch whole, with a column ``mark`` that tells for which events it is true; else as `apply`."""
         wanted = list(columns)
-        with self._connection.cursor() as cursor:
+        with self._masking() as mask:
             for batch in batches:
+                yield batch.select(wanted).append_column("mark", mask(batch, session))
+
+    def close(self) -> None:
+        """Let go of DuckDB; nothing can be applied any more."""
+        with suppress(duckdb.Error):  # it is being applied on another thread, whose end closes it
+            self._connection.close()
+
+    @contextmanager
+    def _masking(self) -> Iterator[Callable[[RecordBatch, str], Any]]:
+        """Yield what tells of a batch of a session, as an Arrow array, for which events the expression is true."""
+        # A cursor of its own: several threads may apply the same condition, each to its stream.
+        with self._connection.cursor() as cursor:
+
+            def mask(batch: RecordBatch, session: str) -> Any:
                 with _explained(_ROW_HINT):
-                    mask = self._mask(cursor, batch, self.columns, session)
-                yield batch.select(wanted).append_column("mark", mask)
+                    return self._mask(cursor, batch, self.columns, session)
+
+            yield mask
 
     def _mask(self, connection: duckdb.DuckDBPyConnection, rows: Any, columns: Iterable[str], session: str) -> Any:
         """Return an Arrow array of booleans, one a row."""

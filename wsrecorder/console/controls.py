@@ -8,6 +8,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from wsrecorder.analysis.condition import Foreign
 from wsrecorder.console.answers import Refusal, answer
 from wsrecorder.console.scene import Scene
 from wsrecorder.console.schemas import (
@@ -207,7 +208,7 @@ class ControlRoutes:
             case "seq":
                 return AtSeq(value)
             case "match":
-                return AtMatch(value)
+                return AtMatch(Foreign(value))
         return AtNote(value)
 
 

@@ -9,6 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from wsrecorder.analysis.condition import Foreign
 from wsrecorder.analysis.listing import MOST_ROWS, Listing, Listings, Row
 from wsrecorder.console.answers import Refusal, answer
 from wsrecorder.console.scene import Scene
@@ -67,7 +68,7 @@ class EventRoutes:
 
         def read() -> dict[str, Any]:
             shown = self._scene.session(session)
-            listing = self._listings[shown.path].listing(names or None, text or None, where or None)
+            listing = self._listings[shown.path].listing(names or None, text or None, Foreign(where) if where else None)
             if not listing.complete and listing.count < first + rows:
                 listing.wait(_PATIENCE_S)
             found = first

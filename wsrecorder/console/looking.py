@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 
+from wsrecorder.analysis.condition import Foreign
 from wsrecorder.analysis.density import Densities
 from wsrecorder.analysis.latency import measure_latency
 from wsrecorder.analysis.session import Session
@@ -158,7 +159,7 @@ class LookingRoutes:
                 start=None if from_ns is None else f"{from_ns}ns",
                 end=None if to_ns is None else f"{to_ns}ns",
                 types=names or None,
-                where=where or None,
+                where=Foreign(where) if where else None,
             )
             export_session(shown, part)
             return out
