@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 from contextlib import closing
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.jobs.replays import message, session
-from wsrecorder.analysis import foreign_where
+from wsrecorder.analysis import foreign_where, where_children
 from wsrecorder.analysis.condition import Foreign, condition
 from wsrecorder.analysis.foreign_where import ForeignWhere
 from wsrecorder.analysis.where import Where
@@ -130,6 +131,43 @@ def test_a_child_has_the_modules_that_we_have(tmp_path: Path, monkeypatch: pytes
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(WsrecError, match="did not begin, it ended with 7"):
         ForeignWhere("type = 'A'")
+
+
+def test_the_next_child_has_begun_already(batches: list[Any]) -> None:
+    with closing(ForeignWhere("type = 'A'")):
+        [(_, _, spare)] = where_children._spares
+    with closing(ForeignWhere("type = 'B'")) as foreign:
+        assert foreign._child is spare
+        assert kept(foreign, batches) == list(range(1, 50, 2))
+        [(_, _, following)] = where_children._spares
+        assert following is not spare
+
+
+@pytest.mark.parametrize("lack", ["it has died", "it has other modules"])
+def test_a_spare_child_that_will_not_do_is_passed_over(
+    lack: str, batches: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(ForeignWhere("type = 'A'")):
+        [(_, _, spare)] = where_children._spares
+    if lack == "it has died":
+        spare.kill()
+        spare.wait()
+    else:
+        monkeypatch.syspath_prepend(tmp_path)
+    with closing(ForeignWhere("type = 'B'")) as foreign:
+        assert foreign._child is not spare
+        assert spare.poll() is not None
+        assert kept(foreign, batches) == list(range(1, 50, 2))
+
+
+def test_the_spare_child_ends_with_its_program() -> None:
+    program = (
+        "from wsrecorder.analysis import where_children; where_children.keep_spare(); "
+        "print(where_children._spares[0][2].pid)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(ended.stdout), 0)
 
 
 def test_only_what_comes_from_elsewhere_is_looked_at_apart() -> None:

@@ -7,24 +7,22 @@ the child dies of it nothing else does.
 
 Requests and answers are frames: how long the head and the body are, the head as JSON, the body as an Arrow stream. The
 child says an empty one when it has begun, then answers each request by one: first what the expression looks at, then of
-each batch for which events it is true. It takes a fifth of a second to begin.
+each batch for which events it is true. `where_children` has the next one begin before it is asked for.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import struct
-import subprocess
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from wsrecorder.analysis.where import Where
+from wsrecorder.analysis.where_children import end_child, keep_spare, take_child
 from wsrecorder.errors import UsageError, WsrecError
 from wsrecorder.store.columns import joined, packed, unpacked
 
@@ -60,13 +58,10 @@ class ForeignWhere(Where):
         self.expression = expression
         self._turn = threading.Lock()
         try:
-            self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "wsrecorder.analysis.where_child"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment(),
-            )  # fmt: skip
+            self._child = take_child()
         except OSError as exc:
             raise _failed(f"cannot begin: {exc.strerror}") from exc
-        self._end = weakref.finalize(self, _end, self._child)
+        self._end = weakref.finalize(self, end_child, self._child)
         try:
             assert self._child.stdout is not None
             if read_frame(self._child.stdout) is None:
@@ -77,6 +72,7 @@ class ForeignWhere(Where):
             raise
         self.columns = tuple(head["columns"])
         self.names_session = bool(head["names_session"])
+        keep_spare()
 
     def close(self) -> None:
         """End the child, whatever it is doing."""
@@ -119,11 +115,6 @@ def too_much() -> UsageError:
     )
 
 
-def _environment() -> dict[str, str]:
-    """Return our environment, in which the child finds the very modules that we have, wherever we began."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
-
-
 def _failed(how: str) -> WsrecError:
     return WsrecError(
         f"the process that looks at an expression {how}",
@@ -139,15 +130,6 @@ def _pieces(batch: RecordBatch) -> Iterator[RecordBatch]:
     half = len(batch) // 2
     yield from _pieces(batch.slice(0, half))
     yield from _pieces(batch.slice(half))
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    child.kill()
-    child.wait()
-    for stream in (child.stdin, child.stdout):
-        assert stream is not None
-        with suppress(OSError):
-            stream.close()
 
 
 def write_frame(stream: IO[bytes], head: dict[str, Any], body: bytes | memoryview = b"") -> None:
