@@ -78,6 +78,20 @@ async def test_beyond_loopback_a_token_is_made_and_said_even_to_the_quiet(librar
         assert (await end(program))[0] == 0
 
 
+async def test_a_token_that_was_given_is_not_printed(library: Path) -> None:
+    (library / "token").write_text("one-of-the-operator-s\n")
+    (library / "token").chmod(0o600)
+    for command in (("replay", "latest", "--port", 0, "--log-format", "json"), ("open", "latest")):
+        options = ("--console-port", 0, "--console-token-file", "token")
+        async with wsrec(*command, *options, cwd=library) as program:
+            url = (await program.says(r"http://[^\s\"]+/\?token=\*\*\*")).group()
+            assert await status_at(url, "/api/state") == 401
+            assert await status_at(url, "/api/state", "one-of-the-operator-s") == 200
+            code, printed, said = await end(program)
+        assert code == 0
+        assert "one-of-the-operator-s" not in printed + said
+
+
 async def test_a_token_that_can_be_guessed_is_refused(library: Path) -> None:
     async with wsrec("open", "latest", "--console-token", "x;y", cwd=library) as program:
         code, _, said = await program.ended()

@@ -9,6 +9,7 @@ import pytest
 
 from docs.example import add_session
 from wsrecorder.cli import main
+from wsrecorder.errors import SessionError
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,20 @@ def test_json_tells_what_was_removed(library: Path, capsys: pytest.CaptureFixtur
     assert found["sessions"][0]["removed"] is True
     assert found["freed_bytes"] == found["sessions"][0]["bytes_on_disk"] > 0
     assert list(library.iterdir()) == []
+
+
+def test_what_could_not_be_removed_stays(
+    library: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise SessionError(f"{path.name} is on a disk that takes no changes", hint="")
+
+    monkeypatch.setattr("wsrecorder.jobs.prune.remove_session", refuse)
+    assert main(["prune", "--keep-size", "1B"]) == SessionError.exit_code
+    shown = capsys.readouterr()
+    assert "stays  the oldest, and there is too much, but could not be removed" in shown.out
+    assert "removed 0 sessions" in shown.err
+    assert "on a disk that takes no changes" in shown.err
 
 
 def test_a_library_that_is_not_there_is_an_error(library: Path, capsys: pytest.CaptureFixture[str]) -> None:

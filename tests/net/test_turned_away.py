@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +16,13 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin
 
+from tests.certificates import make_certificate
 from tests.net.tapping import serving, tapped, until
 from wsrecorder.clock import SystemClock
 from wsrecorder.net.access import Access
 from wsrecorder.net.endpoint import Endpoint
 from wsrecorder.net.endpoint_options import EndpointOptions
+from wsrecorder.net.tls import client_context
 from wsrecorder.net.turned_away import Cause, TurnedAway
 
 TOKEN = "correct-horse-battery"
@@ -38,14 +42,16 @@ async def be_refused(url: str, **options: Any) -> None:
         await connect(url, **options)
 
 
-async def say(port: int, said: bytes) -> None:
-    """Send bytes, and hang up when the other end does or, having said nothing, at once."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def say(port: int, said: bytes, tls: ssl.SSLContext | None = None) -> str:
+    """Send bytes, and hang up when the other end does or, having said nothing, at once; return from where."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+    address: str = "{}:{}".format(*writer.get_extra_info("sockname"))
     writer.write(said)
     if said:
         with suppress(ConnectionResetError):
             await reader.read()
     writer.close()
+    return address
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -105,6 +111,20 @@ async def test_an_endpoint_tells_whose_handshake_was_not_done(
         await say(endpoint.port, said)
         await until(lambda: endpoint.turned_away.total == 1)
     assert told(caplog) == [line]
+
+
+@pytest.mark.parametrize("said", [b"GET /ws/ HTTP/1.1\r\n", b"nonsense\r\n\r\n", b""], ids=["late", "invalid", "gone"])
+async def test_who_comes_by_tls_is_told_of_by_address(
+    said: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    certificate = make_certificate(tmp_path)
+    tls = client_context(certificate.cert, None)
+    limit_s = 0.5 if said.startswith(b"GET") else 60
+    async with serving_endpoint(certificate=certificate, handshake_timeout_s=limit_s) as endpoint:
+        address = await say(endpoint.port, said, tls)
+        await until(lambda: endpoint.turned_away.total == 1)
+    assert [record.peer for record in caplog.records if hasattr(record, "peer")] == [address]
 
 
 async def test_who_is_cut_because_there_are_too_many_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -160,7 +160,9 @@ class Where:
         for node in _nodes(condition):
             match node.get("class"):
                 case "SUBQUERY":
-                    raise UsageError("a query within --where cannot be answered an event at a time", hint=_HINT)
+                    raise UsageError(
+                        "an expression that asks a query of its own cannot be answered an event at a time", hint=_HINT
+                    )
                 case "STAR":
                     return everything
                 case "COLUMN_REF":

@@ -89,7 +89,7 @@ def open_session_page(
 def _serving(make: Callable[[], Console], shown: str, *, browser: bool) -> Callable[[asyncio.Event], Awaitable[None]]:
     async def serve(stop: asyncio.Event) -> None:
         async with make() as console:
-            say(f"{shown} is shown at {console.entry_url}")
+            say(f"{shown} is shown at {console.shown_url}")
             say("Ctrl-C ends it")
             if browser:
                 import webbrowser  # not for those who do not ask for it

@@ -60,7 +60,7 @@ def _show(verdicts: list[Verdict], done: Pruned, limit: Limit, *, is_dry: bool) 
     if verdicts:
         rows = [
             (verdict.holding.name, _end(verdict)[:16].replace("T", " "), show_bytes(verdict.holding.size_bytes),
-             "goes" if verdict.goes else "stays", verdict.reason)
+             *_fate(verdict, done, is_dry=is_dry))
             for verdict in verdicts
         ]  # fmt: skip
         columns = ("session", "end (UTC)", "on disk", "", "why")
@@ -74,6 +74,12 @@ def _show(verdicts: list[Verdict], done: Pruned, limit: Limit, *, is_dry: bool) 
     left_bytes = _left_bytes(verdicts)
     if limit.size_bytes is not None and left_bytes > limit.size_bytes:
         say(f"warning: what must stay takes {show_bytes(left_bytes)}, more than {show_bytes(limit.size_bytes)}")
+
+
+def _fate(verdict: Verdict, done: Pruned, *, is_dry: bool) -> tuple[str, str]:
+    if verdict.goes and not is_dry and verdict.holding.name not in done.removed:
+        return "stays", f"{verdict.reason}, but could not be removed"
+    return "goes" if verdict.goes else "stays", verdict.reason
 
 
 def _facts(verdicts: list[Verdict], done: Pruned, limit: Limit, *, is_dry: bool) -> dict[str, Any]:

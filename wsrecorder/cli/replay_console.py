@@ -55,9 +55,9 @@ async def console_beside(
         consoles.append(console)
         elsewhere = f" (port {options.port} is in use)" if console.is_elsewhere else ""
         if console.token is not None and options.token is None:
-            say(f"console at {console.entry_url}{elsewhere}")  # nobody could guess it: it is said even to the quiet
+            say(f"console at {console.shown_url}{elsewhere}")  # nobody could guess it: it is said even to the quiet
         else:
-            tell(f"console at {console.entry_url}{elsewhere}")
+            tell(f"console at {console.shown_url}{elsewhere}")
         return f"{console.url}/"  # without the token, which is said once
 
     try:

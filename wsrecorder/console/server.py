@@ -19,6 +19,7 @@ from wsrecorder.console.http import http_protocol
 from wsrecorder.console.options import ConsoleOptions
 from wsrecorder.console.scene import Scene
 from wsrecorder.console.security import Guard
+from wsrecorder.core.credentials import HIDDEN
 from wsrecorder.net.hosts import Hosts
 from wsrecorder.net.listen import PortTaken, bound, own_names
 from wsrecorder.net.tls import server_context
@@ -72,6 +73,11 @@ class Console:
     def entry_url(self) -> str:
         """Where to begin to look: the address that brings the token along."""
         return f"{self.url}/" if self.token is None else f"{self.url}/?token={self.token}"
+
+    @property
+    def shown_url(self) -> str:
+        """The same to be printed: a token that was given is good for longer than this console, and is not shown."""
+        return self.entry_url if self._options.token is None else f"{self.url}/?token={HIDDEN}"
 
     async def __aenter__(self) -> Self:
         self.begin()

@@ -55,7 +55,7 @@ class Arrivals:
     def _turn_away(self, connection: ClientConnection, cause: Cause, words: str) -> None:
         if not (connection.is_noted or self._is_closing):
             connection.is_noted = True
-            self._turned_away.note(cause, connection.remote_address, words)
+            self._turned_away.note(cause, connection.peer, words)
 
     def _let_go(self, connection: ClientConnection) -> None:
         took_s = asyncio.get_running_loop().time() - self._since_s.pop(connection)

@@ -44,6 +44,7 @@ class ClientConnection(ServerConnection):
         on_message: Called with the payload and opcode of each message, fragments put together; None drops them.
         early: Messages that came before there was anybody to tell, see `keep_early`.
         is_noted: Whether it has been told that it was not let in.
+        peer: Its socket address, which TLS forgets with the connection.
         has_room: Set while the transport's buffer is below its high-water mark, and once the client
             is closing or gone: nobody waits for a client that wants nothing more.
         stalls: How often the buffer rose above the mark.
@@ -62,6 +63,7 @@ class ClientConnection(ServerConnection):
         self.on_message: Callable[[bytes, int], None] | None = None
         self.early: list[tuple[bytes, int]] = []
         self.is_noted = False
+        self.peer: Any = None
         self.stalls = 0
         self.has_room = asyncio.Event()
         self.has_room.set()
@@ -75,6 +77,7 @@ class ClientConnection(ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport, and say so."""
         super().connection_made(transport)
+        self.peer = transport.get_extra_info("peername")
         if self.on_connected is not None:
             self.on_connected(self)
 
@@ -170,7 +173,7 @@ class Client:
         self.window_bits = _window_bits(connection)
         self._connection = connection
         self._connected_ns = connected_ns
-        self._address = address_text(connection.remote_address)
+        self._address = address_text(connection.peer)
         self._frames_sent = 0
         self._bytes_sent = 0
         self._primed = 0
