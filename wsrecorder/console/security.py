@@ -85,7 +85,8 @@ class Guard:
             return
         is_api = scope["path"].startswith("/api/")
         has_begun = False
-        page = self._other_page(scope)
+        headers = _headers(scope)
+        page = self._other_page(headers)
         shared = (
             () if page is None else ((b"access-control-allow-origin", page.encode("latin-1")), (b"vary", b"Origin"))
         )
@@ -101,11 +102,11 @@ class Guard:
             await send(message)
 
         try:
-            answer = self._refusal(scope, page) or self._entry(scope)
+            answer = self._refusal(scope, headers, page) or self._entry(scope)
             if answer is not None:
                 await answer.send(guarded)
             elif scope["method"] == "POST":
-                await self._pass_on_post(scope, receive, guarded)
+                await self._pass_on_post(scope, headers, receive, guarded)
             else:
                 await self._app(scope, receive, guarded)
         except Exception:  # whatever it is: our own mistake, which must not end the replay beside us
@@ -113,15 +114,14 @@ class Guard:
             if not has_begun:
                 await _FAILED.send(guarded)
 
-    def _other_page(self, scope: _Scope) -> str | None:
+    def _other_page(self, headers: dict[str, str]) -> str | None:
         """Return the origin of another site's page that may use the console; None if it is none."""
-        origin = _headers(scope).get("origin")
+        origin = headers.get("origin")
         if origin is None or self._others is None or self._is_ours(origin) or not self._others.include(origin):
             return None
         return origin
 
-    def _refusal(self, scope: _Scope, page: str | None) -> _Answer | None:
-        headers = _headers(scope)
+    def _refusal(self, scope: _Scope, headers: dict[str, str], page: str | None) -> _Answer | None:
         if not self._hosts.include(headers.get("host", "")):
             return _refused(
                 403, f"this console is not at {headers.get('host', 'a host without a name')}", self._where()
@@ -170,8 +170,8 @@ class Guard:
                 return _Answer(303, b"", ((b"location", b"/"), (b"set-cookie", cookie.encode())))
         return None
 
-    async def _pass_on_post(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        kind = _headers(scope).get("content-type", "").partition(";")[0].strip().lower()
+    async def _pass_on_post(self, scope: _Scope, headers: dict[str, str], receive: _Receive, send: _Send) -> None:
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":
             await _refused(
                 415, f"a control comes as application/json, not as {kind or 'nothing'}", "send a JSON object"
